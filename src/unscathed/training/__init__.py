@@ -1,0 +1,28 @@
+"""Training: recipes, the one loop, and what it makes."""
+
+from unscathed.training.augment import Flip, Shift
+from unscathed.training.callbacks import Callback, LossHistory, Progress
+from unscathed.training.loop import DivergedError, check_fit, fit, tune
+from unscathed.training.machine import Machine, full_precision
+from unscathed.training.recipe import Recipe
+from unscathed.training.trained import Evaluation, Event, State, Trained, state_of
+
+__all__ = [
+    "Callback",
+    "DivergedError",
+    "Evaluation",
+    "Event",
+    "Flip",
+    "LossHistory",
+    "Machine",
+    "Progress",
+    "Recipe",
+    "Shift",
+    "State",
+    "Trained",
+    "check_fit",
+    "fit",
+    "full_precision",
+    "state_of",
+    "tune",
+]

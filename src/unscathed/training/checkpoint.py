@@ -1,0 +1,157 @@
+"""Saving and loading a `Trained`: safetensors for weights, JSON for the record, no pickle.
+
+Weight files are named by the digest of their content and written first; the record, which names them, is replaced
+last and atomically. So a reader sees the old model or the new one, whole, and unchanged files are not rewritten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as read_tensors
+from safetensors.torch import save as tensors_to_bytes
+
+from unscathed.ensemble import EnsembleTask
+from unscathed.problems import BadInputError, Problems
+from unscathed.task import Task
+from unscathed.training.recipe import Recipe
+from unscathed.training.trained import Event, State, Trained
+
+FORMAT = 1
+RECORD = "record.json"
+
+
+def save(trained: Trained, folder: Path) -> None:
+    """Write a trained model to a folder (made if missing), atomically."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {"weights": _write_state(trained.weights, folder)}
+    checkpoints = {name: _write_state(state, folder) for name, state in trained.checkpoints.items()}
+    record = {
+        "format": FORMAT,
+        "written_by": {"unscathed": version("unscathed"), "torch": torch.__version__},
+        "task": trained.task.signature(),
+        "recipe": trained.recipe.to_json(),
+        "seed": trained.seed,
+        "ids": trained.ids,
+        "history": [asdict(e) for e in trained.history],
+        "shards": trained.shards,
+        "files": files,
+        "checkpoints": checkpoints,
+    }
+    write_atomically(folder / RECORD, json.dumps(record, indent=1).encode())
+    kept = {*files.values(), *checkpoints.values()}
+    for stale in folder.glob("*.safetensors"):
+        if stale.name not in kept:
+            stale.unlink(missing_ok=True)
+
+
+def load(folder: Path, task: Task) -> Trained:
+    """Read a trained model.
+
+    Raises:
+        BadInputError: it is missing, damaged, of another format or of another task; all that is wrong is named.
+    """
+    problems = Problems(f"cannot load a trained model from {folder}")
+    record = _read_record(folder, problems)
+    problems.raise_any()
+    if record["shards"]:
+        task = EnsembleTask(task, len(record["shards"]))
+    ours = task.signature()
+    theirs = record["task"]
+    different = [k for k in sorted({*ours, *theirs}) if ours.get(k) != theirs.get(k)]
+    problems.require(
+        not different,
+        "it is of another task: "
+        + ", ".join(f"{k} is {theirs.get(k)!r} there and {ours.get(k)!r} here" for k in different),
+    )
+    states: dict[str, State] = {}
+    for name in {*record["files"].values(), *record["checkpoints"].values()}:
+        state = _read_state(folder / name, problems)
+        if state is not None:
+            states[name] = state
+    problems.raise_any()
+    try:
+        return Trained(
+            task=task,
+            weights=states[record["files"]["weights"]],
+            recipe=Recipe.from_json(record["recipe"]),
+            seed=record["seed"],
+            ids=tuple(record["ids"]),
+            history=tuple(Event(**e) for e in record["history"]),
+            shards=tuple(tuple(tuple(part) for part in shard) for shard in record["shards"]),
+            checkpoints={name: states[file] for name, file in record["checkpoints"].items()},
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInputError(problems.what, [f"{RECORD} is damaged ({error})"]) from error
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _write_state(state: State, folder: Path) -> str:
+    content = tensors_to_bytes(state)
+    path = folder / f"{_digest(content)}.safetensors"
+    if not path.exists():
+        write_atomically(path, content)
+    return path.name
+
+
+def _read_state(path: Path, problems: Problems) -> State | None:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        problems.require(False, f"{path.name} cannot be read ({error.strerror})")
+        return None
+    if not problems.require(_digest(content) == path.stem, f"{path.name} is damaged: its content has another digest"):
+        return None
+    try:
+        return read_tensors(content)
+    except SafetensorError as error:
+        problems.require(False, f"{path.name} is damaged ({error})")
+        return None
+
+
+def _read_record(folder: Path, problems: Problems) -> dict[str, Any]:
+    if not problems.require(folder.is_dir(), "there is no such folder"):
+        return {}
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text())
+    except FileNotFoundError:
+        problems.require(False, f"there is no {RECORD} in it; only what Trained.save wrote can be loaded")
+        return {}
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        problems.require(False, f"{RECORD} is damaged ({error})")
+        return {}
+    if not problems.require(
+        isinstance(record, dict) and record.get("format") == FORMAT,
+        f"{RECORD} is not of format {FORMAT}; it was written by another program or version",
+    ):
+        return {}
+    missing = {"task", "recipe", "seed", "ids", "history", "shards", "files", "checkpoints"} - set(record)
+    problems.require(not missing, f"{RECORD} is damaged: it lacks {sorted(missing)}")
+    return record
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

@@ -1,0 +1,45 @@
+"""Fixtures: one model trained on digits serves many tests."""
+
+import pytest
+import torch
+
+from tests.support import digit_setup
+from unscathed import Retrain, Samples, SpareSet, Trained, fit
+from unscathed.adversaries import OutputAware, OutputView
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[Samples, Samples, Samples]:
+    """Retained samples, spares and test samples of the digits."""
+    made = digit_setup()
+    samples, spares = made.samples.split(reserve=0.1, seed=0)
+    return samples, spares, made.test
+
+
+@pytest.fixture(scope="session")
+def original(digits: tuple[Samples, Samples, Samples]) -> Trained:
+    made = digit_setup()
+    return fit(made.task, digits[0], made.recipe, seed=0)
+
+
+@pytest.fixture(scope="session")
+def hard(original: Trained, digits: tuple[Samples, Samples, Samples]) -> tuple[str, ...]:
+    """A forget set that gold does badly on: the samples that the original is least sure of."""
+    return OutputAware(0.1).choose(OutputView(original, digits[0]))
+
+
+@pytest.fixture(scope="session")
+def gold(original: Trained, digits: tuple[Samples, Samples, Samples], hard: tuple[str, ...]) -> Trained:
+    """Gold for ``hard``."""
+    return Retrain().unlearn(original, digits[0], hard)
+
+
+@pytest.fixture
+def reserve(digits: tuple[Samples, Samples, Samples]) -> SpareSet:
+    return SpareSet(digits[1], shortfall="partial")
+
+
+@pytest.fixture(autouse=True)
+def _global_random_state_untouched() -> None:
+    """Nothing in the library may depend on the global random state: each test starts from another."""
+    torch.manual_seed(torch.seed() % 2**31)

@@ -1,0 +1,18 @@
+"""Tiny tasks, models and unlearners that the tests share."""
+
+from tests.support.data import data_folder, digit_setup
+from tests.support.tasks import Ridge, TinyTransformer, blobs, ridge_trained, tiny_task, trained_by_hand
+from tests.support.unlearners import NoOp, RandomWeights
+
+__all__ = [
+    "NoOp",
+    "RandomWeights",
+    "Ridge",
+    "TinyTransformer",
+    "blobs",
+    "data_folder",
+    "digit_setup",
+    "ridge_trained",
+    "tiny_task",
+    "trained_by_hand",
+]

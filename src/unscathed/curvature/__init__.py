@@ -1,0 +1,7 @@
+"""What unlearners and adversaries share: gradients, Fisher information, inverse curvature products."""
+
+from unscathed.curvature.fisher import fisher_diagonal
+from unscathed.curvature.functional import ModelFunction
+from unscathed.curvature.gauss_newton import Solution, conjugate_gradients, gauss_newton_product
+
+__all__ = ["ModelFunction", "Solution", "conjugate_gradients", "fisher_diagonal", "gauss_newton_product"]

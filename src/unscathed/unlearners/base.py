@@ -1,0 +1,94 @@
+"""Unlearner: takes a trained model and what must be forgotten, returns a new model."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import torch
+
+from unscathed.problems import Problems, some
+from unscathed.samples import Samples, as_ids
+from unscathed.training import Callback, Trained
+
+
+class Unlearner(ABC):
+    """A way of making a trained model forget. Subclasses say what they need and do the work in `_unlearn`."""
+
+    needs_retained: ClassVar[bool] = True
+    """Whether samples that stay must be at hand."""
+    needs_checkpoints: ClassVar[bool] = False
+    """Whether the model must have been trained in shards, with checkpoints (`Sisa.fit`)."""
+
+    def unlearn(
+        self,
+        trained: Trained,
+        samples: Samples,
+        forget: Iterable[str | int],
+        *,
+        seed: int | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Trained:
+        """Forget some samples; returns a new model without their ids, and this as an event of its history.
+
+        Args:
+            trained: the model; it is not changed.
+            samples: what it was trained on, those to forget among them.
+            forget: the ids to forget.
+            seed: of what the method draws at random; by default the model's own.
+            callbacks: progress.
+
+        Raises:
+            BadInputError: ids are unknown, repeated or not in the model, there are none, or something that this
+                method needs is missing; all of it is named at once.
+        """
+        wanted = as_ids(forget)
+        self.check(trained, samples, wanted)
+        return self._unlearn(trained, samples, wanted, trained.seed if seed is None else seed, callbacks)
+
+    def check(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> None:
+        """Raise `BadInputError` unless `unlearn` could start; warn where a whole class would go."""
+        problems = Problems(f"cannot unlearn with {type(self).__name__}")
+        problems.require(len(forget) > 0, "the forget set is empty; name at least one id")
+        problems.extend(samples.problems_with(forget))
+        inside = set(trained.ids)
+        never = [i for i in forget if i not in inside]
+        problems.require(
+            not never, f"{len(never)} ids are not in the model ({some(never)}); there is nothing to forget"
+        )
+        if self.needs_retained and not problems.found:
+            problems.require(len(forget) < len(samples), "no samples would be retained, and this method needs some")
+        if self.needs_checkpoints:
+            problems.require(
+                bool(trained.shards),
+                f"the model was not trained in shards; train it with {type(self).__name__}(…).fit(…)",
+            )
+        else:
+            problems.require(
+                not trained.shards, "the model was trained in shards; use the Sisa that trained it, which is exact"
+            )
+        problems.raise_any()
+        self._warn_of_lost_classes(trained, samples, forget)
+
+    @abstractmethod
+    def _unlearn(
+        self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
+    ) -> Trained:
+        """The work; everything has been checked."""
+
+    @staticmethod
+    def _warn_of_lost_classes(trained: Trained, samples: Samples, forget: Sequence[str]) -> None:
+        before = trained.task.labels(samples.targets)
+        if before is None or len(forget) == len(samples):
+            return
+        after = trained.task.labels(samples.without(forget).targets)
+        assert after is not None
+        lost = sorted(set(torch.unique(before).tolist()) - set(torch.unique(after).tolist()))
+        if lost:
+            names = [samples.classes[c] if samples.classes else str(c) for c in lost]
+            warnings.warn(
+                f"forgetting every sample of class {', '.join(names)}: the retained samples do not show it any more",
+                stacklevel=4,
+            )

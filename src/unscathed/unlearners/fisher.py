@@ -1,0 +1,96 @@
+"""Fisher forgetting: noise where the retained samples do not mind it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unscathed.curvature import ModelFunction, fisher_diagonal
+from unscathed.problems import Problems
+from unscathed.samples import Samples
+from unscathed.training import Callback, Event, Trained
+from unscathed.training.seeds import generator
+from unscathed.unlearners.base import Unlearner
+from unscathed.unlearners.drift import Drift
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fisher(Unlearner):
+    """Add noise to each parameter, the less the more the retained samples depend on it.
+
+    ``θ' = θ + (λ σ_h²)^¼ F^(-¼) ε``, with ``ε ~ N(0, I)`` and F the diagonal Fisher information of the retained
+    samples. With the literature's strengths this can collapse a model to chance. So the default does not fix
+    ``(λ σ_h²)^¼`` but finds, by bisection, the one whose noise costs ``kl_budget`` on retained samples.
+
+    Args:
+        strength: ``(λ σ_h²)^¼``, taken as it is, collapse included; None calibrates it.
+        kl_budget: mean KL divergence from the original on retained samples that the noise may cost, nats.
+        floor: F is raised to at least this share of its mean, so that parameters without information (dead units)
+            do not take all the noise.
+
+    Source: Golatkar et al. 2020, "Eternal Sunshine of the Spotless Net", equations 8 to 10.
+    """
+
+    strength: float | None = None
+    kl_budget: float = 0.05
+    floor: float = 1e-3
+
+    def __post_init__(self) -> None:
+        problems = Problems("cannot use Fisher")
+        problems.require(self.strength is None or self.strength > 0, f"strength={self.strength} must be positive")
+        problems.require(self.kl_budget > 0, f"kl_budget={self.kl_budget} must be positive")
+        problems.require(self.floor > 0, f"floor={self.floor} must be positive")
+        problems.raise_any()
+
+    def _unlearn(
+        self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
+    ) -> Trained:
+        started = time.perf_counter()
+        retain = samples.without(forget)
+        function = ModelFunction(trained)
+        information = fisher_diagonal(function, retain, callbacks=callbacks)
+        information = information.clamp_min(self.floor * float(information.mean()))
+        original = function.flatten(function.parameters)
+        noise = torch.randn(original.shape, generator=generator(seed, "Fisher noise")).to(original)
+        direction = information.pow(-0.25) * noise
+
+        drift = Drift(function, retain, seed)
+        strength = self.strength or self._calibrate(drift, original, direction)
+        unlearned = function.unflatten(original + strength * direction)
+        return trained.with_parameters(
+            unlearned,
+            Event(
+                kind="unlearned",
+                by=repr(self),
+                samples=len(forget),
+                steps=-(-len(retain) // trained.recipe.batch_size),
+                seconds=time.perf_counter() - started,
+                details={
+                    "strength": strength,
+                    "calibrated": self.strength is None,
+                    "kl": drift(unlearned),
+                },
+            ),
+            forget,
+        )
+
+    def _calibrate(self, drift: Drift, original: Tensor, direction: Tensor) -> float:
+        """The largest strength found (within 2 %) whose noise stays within the budget."""
+
+        def affordable(strength: float) -> bool:
+            return drift(drift.function.unflatten(original + strength * direction)) <= self.kl_budget
+
+        # In units of the weights' own size relative to the direction's, the answer lies within a few powers of ten.
+        scale = float(original.norm() / direction.norm())
+        low, high = math.log(scale * 1e-6), math.log(scale * 1e2)
+        if affordable(math.exp(high)):
+            return math.exp(high)
+        while high - low > 0.02:
+            middle = (low + high) / 2
+            low, high = (middle, high) if affordable(math.exp(middle)) else (low, middle)
+        return math.exp(low)

@@ -1,0 +1,220 @@
+"""SISA: train in shards and slices, so that forgetting retrains only what saw the forgotten."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from unscathed.ensemble import EnsembleTask
+from unscathed.problems import Problems
+from unscathed.samples import Samples
+from unscathed.task import Task
+from unscathed.training import Callback, Event, Recipe, State, Trained, check_fit, state_of, tune
+from unscathed.training.seeds import derive, generator, seeded
+from unscathed.unlearners.base import Unlearner
+
+Layout = tuple[tuple[tuple[str, ...], ...], ...]
+"""Ids by shard and slice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sisa(Unlearner):
+    """Sharded, isolated, sliced, aggregated training: exact unlearning, at the price of weaker shards.
+
+    Each of S shards trains a model of its own, slice by slice: first on slice 1, then on slices 1 and 2, …, with a
+    checkpoint after each. Forgetting goes back, in each shard touched, to the checkpoint before the first slice
+    touched and trains on from there without the forgotten. What results is bit for bit what training without them
+    under the same layout would have given. Predictions are aggregated (`Task.aggregate`).
+
+    Args:
+        shards: S.
+        slices: R. Each of the R stages lasts ``2 / (R + 1)`` of the recipe's epochs, so that a shard sees as many
+            samples as without slices.
+
+    Source: Bourtoule et al. 2021, "Machine Unlearning", sections IV and V.
+    """
+
+    needs_checkpoints = True
+
+    shards: int = 3
+    slices: int = 2
+
+    def __post_init__(self) -> None:
+        problems = Problems("cannot use Sisa")
+        problems.require(self.shards >= 1, f"shards={self.shards} must be at least 1")
+        problems.require(self.slices >= 1, f"slices={self.slices} must be at least 1")
+        problems.raise_any()
+
+    def fit(
+        self,
+        task: Task,
+        samples: Samples,
+        recipe: Recipe | None = None,
+        *,
+        seed: int = 0,
+        layout: Layout | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Trained:
+        """Train an ensemble of shards; what it returns can be unlearned from, healed and audited like any model.
+
+        Args:
+            task: what each shard's model does.
+            samples: what to train on.
+            recipe: how each shard is trained.
+            seed: of the layout and of every shard.
+            layout: ids by shard and slice; by default drawn from the seed.
+            callbacks: progress.
+
+        Raises:
+            BadInputError: the samples do not suit the task, or are too few for the shards and slices.
+        """
+        check_fit(task, samples)
+        layout = layout or self._layout(samples, seed)
+        recipe = recipe or Recipe()
+        ensemble = EnsembleTask(task, self.shards)
+        with seeded(seed, "initialisation"):
+            weights = state_of(ensemble.build())
+        blank = Trained(
+            task=ensemble,
+            weights=weights,
+            # Counted in epochs once and for all: a stage must not change its length when a later request shrinks it.
+            recipe=recipe.lasting(epochs=recipe.total_epochs(len(samples))),
+            seed=seed,
+            ids=(),
+        )
+        starts = dict.fromkeys(range(self.shards), 0)
+        return self._train(blank, samples, layout, starts, {}, "fitted", len(samples), callbacks)
+
+    def _unlearn(
+        self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
+    ) -> Trained:
+        gone = set(forget)
+        touched = {
+            shard: next(r for r, part in enumerate(slices) if gone.intersection(part))
+            for shard, slices in enumerate(trained.shards)
+            if any(gone.intersection(part) for part in slices)
+        }
+        layout = tuple(tuple(tuple(i for i in part if i not in gone) for part in slices) for slices in trained.shards)
+        problems = Problems("cannot unlearn with Sisa")
+        empty = [shard for shard, slices in enumerate(layout) if not any(slices)]
+        problems.require(not empty, f"shards {empty} would be left without samples; train with fewer shards")
+        problems.raise_any()
+        return self._train(trained, samples, layout, touched, trained.checkpoints, "unlearned", len(forget), callbacks)
+
+    def _train(
+        self,
+        trained: Trained,
+        samples: Samples,
+        layout: Layout,
+        starts: dict[int, int],
+        checkpoints: Mapping[str, State],
+        kind: str,
+        count: int,
+        callbacks: Sequence[Callback],
+    ) -> Trained:
+        """Train the shards in ``starts``, each from the slice given there on."""
+        started = time.perf_counter()
+        kept = dict(checkpoints)
+        members = {}
+        steps = 0
+        for shard, first in starts.items():
+            member, states = _train_shard(trained, samples, layout, shard, first, kept, callbacks)
+            members[shard] = member
+            kept.update(states)
+            steps += sum(e.steps for e in member.history)
+        event = Event(
+            kind=kind,
+            by=repr(self),
+            samples=count,
+            steps=steps,
+            seconds=time.perf_counter() - started,
+            details={"shards_trained": len(starts)},
+        )
+        return replace(join_members(trained, members, event), shards=layout, checkpoints=kept, ids=flat(layout))
+
+    def _layout(self, samples: Samples, seed: int) -> Layout:
+        problems = Problems("cannot train with Sisa")
+        parts = self.shards * self.slices
+        problems.require(
+            len(samples) >= parts, f"{len(samples)} samples are too few for {self.shards} × {self.slices} slices"
+        )
+        problems.raise_any()
+        order = torch.randperm(len(samples), generator=generator(seed, "SISA layout"))
+        ids = samples.ids
+        return tuple(
+            tuple(tuple(ids[p] for p in part.tolist()) for part in shard.tensor_split(self.slices))
+            for shard in order.tensor_split(self.shards)
+        )
+
+
+def _train_shard(
+    trained: Trained,
+    samples: Samples,
+    layout: Layout,
+    shard: int,
+    first: int,
+    checkpoints: dict[str, State],
+    callbacks: Sequence[Callback],
+) -> tuple[Trained, dict[str, State]]:
+    """Train a shard's slices from ``first`` on; returns its model and the checkpoints made (all but the last)."""
+    slices = layout[shard]
+    blank = member_of(trained, shard)
+    if first == 0:
+        with seeded(blank.seed, "initialisation"):
+            start = state_of(blank.task.build())
+    else:
+        start = checkpoints[_checkpoint(shard, first - 1)]
+    member = replace(blank, weights=start, ids=(), history=())
+    made = {}
+    for stage in range(first, len(slices)):
+        ids = [i for part in slices[: stage + 1] for i in part]
+        if ids:
+            part = samples.only(ids)
+            assert trained.recipe.epochs is not None
+            epochs = trained.recipe.epochs * 2 / (len(slices) + 1)
+            member = tune(
+                member,
+                part,
+                trained.recipe.lasting(epochs=epochs),
+                seed=derive(blank.seed, "slice", stage),
+                kind="fitted",
+                by=f"shard {shard}, slice {stage}",
+                callbacks=callbacks,
+                what=f"shard {shard + 1}/{len(layout)}, slice {stage + 1}/{len(slices)}",
+            )
+        if stage < len(slices) - 1:
+            made[_checkpoint(shard, stage)] = member.weights
+    return member, made
+
+
+def member_of(trained: Trained, shard: int) -> Trained:
+    """One shard's model out of an ensemble, with its own ids and seed and an empty history."""
+    assert isinstance(trained.task, EnsembleTask)
+    prefix = f"members.{shard}."
+    return Trained(
+        task=trained.task.task,
+        weights={n.removeprefix(prefix): w for n, w in trained.weights.items() if n.startswith(prefix)},
+        recipe=trained.recipe,
+        seed=derive(trained.seed, "shard", shard),
+        ids=tuple(i for part in trained.shards[shard] for i in part) if trained.shards else (),
+    )
+
+
+def join_members(trained: Trained, members: dict[int, Trained], event: Event) -> Trained:
+    """The ensemble with some shards' models replaced, and one event more."""
+    weights = dict(trained.weights)
+    for shard, member in members.items():
+        weights.update({f"members.{shard}.{name}": w for name, w in member.weights.items()})
+    return replace(trained, weights=weights, history=(*trained.history, event))
+
+
+def flat(layout: Layout) -> tuple[str, ...]:
+    """All ids of a layout."""
+    return tuple(i for slices in layout for part in slices for i in part)
+
+
+def _checkpoint(shard: int, stage: int) -> str:
+    return f"shard-{shard}/slice-{stage}"

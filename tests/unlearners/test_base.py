@@ -1,0 +1,126 @@
+"""What every unlearner refuses, and what it leaves alone."""
+
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.support import blobs, tiny_task
+
+from unscathed import BadInputError, Fisher, Influence, Recipe, Retrain, Samples, Sisa, Trained, Unlearner, fit
+
+UNLEARNERS: list[Unlearner] = [Retrain(), Sisa(shards=2, slices=2), Fisher(), Influence()]
+RECIPE = Recipe(epochs=3, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def single() -> Trained:
+    return fit(tiny_task(), blobs(), RECIPE, seed=0)
+
+
+@pytest.fixture(scope="module")
+def sharded() -> Trained:
+    return Sisa(shards=2, slices=2).fit(tiny_task(), blobs(), RECIPE, seed=0)
+
+
+@pytest.fixture(params=UNLEARNERS, ids=repr)
+def case(request: pytest.FixtureRequest, single: Trained, sharded: Trained) -> tuple[Unlearner, Trained]:
+    unlearner = request.param
+    return unlearner, sharded if unlearner.needs_checkpoints else single
+
+
+def test_the_ids_are_gone_and_the_history_says_so(case: tuple[Unlearner, Trained]) -> None:
+    unlearner, trained = case
+    before = {name: w.clone() for name, w in trained.weights.items()}
+    forget = blobs().ids[:4]
+    unlearned = unlearner.unlearn(trained, blobs(), forget)
+    assert set(unlearned.ids) == set(blobs().ids[4:])
+    event = unlearned.history[-1]
+    assert (event.kind, event.by, event.samples) == ("unlearned", repr(unlearner), 4)
+    assert event.steps > 0
+    assert len(unlearned.history) == len(trained.history) + 1
+    assert all(torch.equal(before[name], w) for name, w in trained.weights.items()), "nothing is changed in place"
+    assert any(not torch.equal(unlearned.weights[name], w) for name, w in trained.weights.items())
+
+
+def test_same_seed_same_result(case: tuple[Unlearner, Trained]) -> None:
+    unlearner, trained = case
+    torch.manual_seed(1)
+    one = unlearner.unlearn(trained, blobs(), blobs().ids[:4])
+    torch.manual_seed(2)
+    other = unlearner.unlearn(trained, blobs(), blobs().ids[:4])
+    assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+
+
+def test_all_problems_with_a_request_are_named_at_once(case: tuple[Unlearner, Trained]) -> None:
+    unlearner, trained = case
+    outside = Samples(torch.ones(1, 3), [0], ["stranger"])
+    wanted = [blobs().ids[0], blobs().ids[0], "nobody", "stranger"]
+    with pytest.raises(BadInputError) as caught:
+        unlearner.unlearn(trained, blobs() + outside, wanted)
+    text = str(caught.value)
+    assert "1 ids are unknown ('nobody')" in text
+    assert "1 ids are repeated" in text
+    assert "2 ids are not in the model ('nobody', 'stranger')" in text
+
+
+def test_an_empty_forget_set_and_forgetting_everything(case: tuple[Unlearner, Trained]) -> None:
+    unlearner, trained = case
+    with pytest.raises(BadInputError, match="the forget set is empty"):
+        unlearner.unlearn(trained, blobs(), [])
+    with pytest.raises(BadInputError, match="no samples would be retained"):
+        unlearner.unlearn(trained, blobs(), blobs().ids)
+    with pytest.raises(BadInputError, match="give a list"):
+        unlearner.unlearn(trained, blobs(), blobs().ids[0])
+
+
+def test_forgetting_a_whole_class_warns_and_goes_on(case: tuple[Unlearner, Trained]) -> None:
+    unlearner, trained = case
+    named = replace_classes(blobs(), ["ash", "birch", "cedar"])
+    forget = [i for i, c in zip(named.ids, named.targets.tolist(), strict=True) if c == 1]
+    with pytest.warns(UserWarning, match="every sample of class birch"):
+        unlearned = unlearner.unlearn(trained, named, forget)
+    assert len(unlearned.ids) == 40
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        unlearner.unlearn(trained, named, forget[1:])
+
+
+def replace_classes(samples: Samples, classes: list[str]) -> Samples:
+    return Samples(samples.inputs, samples.targets, samples.ids, classes=classes)
+
+
+def test_what_a_method_needs_is_asked_for(single: Trained, sharded: Trained) -> None:
+    with pytest.raises(BadInputError, match=r"train it with Sisa\(…\)\.fit"):
+        Sisa().unlearn(single, blobs(), blobs().ids[:1])
+    with pytest.raises(BadInputError, match="use the Sisa that trained it"):
+        Fisher().unlearn(sharded, blobs(), blobs().ids[:1])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Fisher(strength=0, kl_budget=-1, floor=0),
+        lambda: Influence(damping=-1, iterations=0, kl_budget=0),
+        lambda: Sisa(shards=0, slices=0),
+    ],
+)
+def test_settings_that_cannot_be(make: object) -> None:
+    with pytest.raises(BadInputError, match="problems"):
+        make()  # type: ignore[operator]
+
+
+def test_unlearning_twice_forgets_both(case: tuple[Unlearner, Trained]) -> None:
+    unlearner, trained = case
+    ids = blobs().ids
+    once = unlearner.unlearn(trained, blobs(), ids[:2])
+    twice = unlearner.unlearn(once, blobs().without(ids[:2]), ids[2:4])
+    assert set(twice.ids) == set(ids[4:])
+    assert [e.kind for e in twice.history] == ["fitted", "unlearned", "unlearned"]
+    with pytest.raises(BadInputError, match="not in the model"):
+        unlearner.unlearn(twice, blobs(), ids[:1])
+
+
+def test_a_repr_is_the_constructor_call() -> None:
+    assert eval(repr(Fisher(strength=0.5)), {"Fisher": Fisher}) == Fisher(strength=0.5)
+    assert replace(Sisa(), shards=7).shards == 7

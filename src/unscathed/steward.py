@@ -1,0 +1,159 @@
+"""Steward: the one call of whoever must honour deletion requests on a live model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from unscathed.audit import Tolerance, Verdict, audit
+from unscathed.healing import Healer
+from unscathed.problems import Problems, some
+from unscathed.reserve import SpareSet, Twins
+from unscathed.samples import Samples, as_ids
+from unscathed.training import Callback, Event, Trained
+from unscathed.unlearners import Unlearner
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a request.
+
+    Args:
+        trained: the model, unlearned and healed.
+        verdict: what the audit says of it.
+        twins: the spares that stand in for what was forgotten; None where the healer uses none.
+    """
+
+    trained: Trained
+    verdict: Verdict
+    twins: Twins | None
+
+    @property
+    def history(self) -> tuple[Event, ...]:
+        """What was done to the model, oldest first."""
+        return self.trained.history
+
+
+class Steward:
+    """Keeps a model, its samples and its reserve, and honours requests one after the other.
+
+    Args:
+        trained: the model.
+        samples: what it was trained on.
+        reserve: spares, none of them trained on.
+        unlearner: how it forgets.
+        healer: how it is made whole.
+        test: held-out samples for the audit's utility; without, the unspent spares serve.
+        tolerance: what the audit lets pass.
+        callbacks: progress.
+
+    Raises:
+        BadInputError: samples and model do not belong together, or spares were trained on.
+    """
+
+    def __init__(
+        self,
+        trained: Trained,
+        samples: Samples,
+        reserve: SpareSet,
+        *,
+        unlearner: Unlearner,
+        healer: Healer,
+        test: Samples | None = None,
+        tolerance: Tolerance | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        problems = Problems("cannot take charge of this model")
+        inside = set(trained.ids)
+        foreign = inside.symmetric_difference(samples.ids)
+        problems.require(
+            not foreign,
+            f"{len(foreign)} ids are only in the model or only in the samples ({some(sorted(foreign))}); "
+            "give the samples that it was trained on",
+        )
+        leaked = inside.intersection(reserve.unspent.ids)
+        problems.require(not leaked, f"{len(leaked)} unspent spares were trained on ({some(sorted(leaked))})")
+        for part in (reserve.spares, test):
+            if part is not None:
+                problems.extend(trained.task.problems_with(part))
+        problems.raise_any()
+        self.trained = trained
+        self.samples = samples
+        self.reserve = reserve
+        self.unlearner = unlearner
+        self.healer = healer
+        self.test = test
+        self.tolerance = tolerance
+        self.callbacks = callbacks
+
+    def __repr__(self) -> str:
+        return f"Steward({self.trained!r}, {self.reserve!r}, unlearner={self.unlearner!r}, healer={self.healer!r})"
+
+    def forget(self, ids: Iterable[str | int], *, gold: Trained | None = None) -> Outcome:
+        """Honour a request: match twins, unlearn, heal, audit. Where a step fails, nothing has changed.
+
+        Args:
+            ids: the samples to forget.
+            gold: the model retrained without them, to be audited against, in experiments. In use there is none,
+                and unspent spares stand for "never seen".
+
+        Raises:
+            BadInputError: ids are unknown, repeated or none, or a method lacks what it needs.
+            ReserveExhaustedError: spares run out.
+        """
+        wanted = as_ids(ids)
+        self.unlearner.check(self.trained, self.samples, wanted)
+        forgotten, retain = self.samples.only(wanted), self.samples.without(wanted)
+        _warn_of_copies(retain, forgotten)
+        twins = self.reserve.match(forgotten, self.trained) if self.healer.uses_twins else None
+        stand_ins = twins.samples if twins is not None else None
+        unseen = self._unseen(stand_ins)
+
+        unlearned = self.unlearner.unlearn(self.trained, self.samples, wanted, callbacks=self.callbacks)
+        healed = self.healer.heal(
+            unlearned,
+            retain=retain if self.healer.uses_retain else None,
+            twins=stand_ins,
+            callbacks=self.callbacks,
+        )
+        verdict = audit(
+            healed,
+            forgotten=forgotten,
+            test=self.test if self.test is not None else unseen,
+            gold=gold,
+            original=self.trained,
+            unseen=unseen,
+            tolerance=self.tolerance,
+        )
+
+        # Everything has succeeded: only now does anything change.
+        if twins is not None:
+            self.reserve.spend(twins)
+        self.trained = healed
+        self.samples = retain + stand_ins if stand_ins is not None else retain
+        return Outcome(healed, verdict, twins)
+
+    def _unseen(self, stand_ins: Samples | None) -> Samples:
+        """What the model will never have seen: the spares left over, or test samples where none are."""
+        spares = self.reserve.unspent
+        left = spares.without(stand_ins.ids) if stand_ins is not None else spares
+        problems = Problems("cannot audit what would come of this request")
+        problems.require(
+            len(left) > 0 or self.test is not None,
+            "it would spend the last spares, and nothing unseen would be left to compare with; "
+            "hold back a larger reserve, or give test=…",
+        )
+        problems.raise_any()
+        return left if len(left) or self.test is None else self.test
+
+
+def _warn_of_copies(retain: Samples, forgotten: Samples) -> None:
+    copies = retain.copies_of(forgotten)
+    if copies:
+        named = some(i for found in copies.values() for i in found)
+        warnings.warn(
+            f"{len(copies)} of the forgotten have exact copies that stay in the training data under other ids "
+            f"({named}): deleting one copy deletes nothing; ask for these too",
+            stacklevel=3,
+        )

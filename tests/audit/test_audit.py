@@ -1,0 +1,140 @@
+"""The audit's controls: each must come out as it should, or no verdict is worth anything."""
+
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.support import NoOp, RandomWeights, Ridge, trained_by_hand
+
+from unscathed import BadInputError, Recipe, Retrain, Samples, Tolerance, Trained, audit, fit
+from unscathed.audit import Check, Difference, Verdict
+
+Parts = tuple[Samples, Samples, Samples]
+
+
+def test_gold_of_another_seed_is_whole_and_has_forgotten(
+    original: Trained, gold: Trained, digits: Parts, hard: tuple[str, ...]
+) -> None:
+    other = Retrain().unlearn(original, digits[0], hard, seed=1)
+    verdict = audit(
+        other, forgotten=digits[0].only(hard), test=digits[2], gold=gold, tolerance=Tolerance(forgetting=0.15)
+    )
+    assert verdict.whole != "fail"
+    assert verdict.forgotten != "fail"
+
+
+def test_the_original_is_whole_and_has_not_forgotten(
+    original: Trained, gold: Trained, digits: Parts, hard: tuple[str, ...]
+) -> None:
+    verdict = audit(original, forgotten=digits[0].only(hard), test=digits[2], gold=gold)
+    assert verdict.whole == "pass"
+    assert verdict.forgotten == "fail"
+
+
+def test_an_unlearner_that_did_nothing_has_not_forgotten(
+    original: Trained, gold: Trained, digits: Parts, hard: tuple[str, ...]
+) -> None:
+    unlearned = NoOp().unlearn(original, digits[0], hard)
+    verdict = audit(unlearned, forgotten=digits[0].only(hard), test=digits[2], gold=gold)
+    assert verdict.forgotten == "fail"
+
+
+def test_random_weights_are_not_whole_and_are_suspiciously_bad_on_the_forgotten(
+    original: Trained, gold: Trained, digits: Parts, hard: tuple[str, ...]
+) -> None:
+    unlearned = RandomWeights().unlearn(original, digits[0], hard)
+    verdict = audit(unlearned, forgotten=digits[0].only(hard), test=digits[2], gold=gold)
+    assert verdict.whole == "fail"
+    assert verdict.forgotten == "fail"
+    assert verdict.forgetting[0].of.difference < 0
+
+
+def test_an_overfit_model_fails_membership_without_gold(digits: Parts) -> None:
+    """Without gold, unseen samples stand for never seen: a model that knows its samples by heart is caught."""
+    samples, spares, _ = digits
+    generator = torch.Generator().manual_seed(0)
+    few = samples.only(samples.ids[:300])
+    # Labels at random can only be learned by heart.
+    mislabelled = Samples(few.inputs, torch.randint(0, 10, (300,), generator=generator), few.ids)
+    other = samples.only(samples.ids[300:600])
+    unseen = Samples(other.inputs, torch.randint(0, 10, (300,), generator=generator), other.ids)
+    overfit = fit(digit_task(), mislabelled, Recipe(epochs=150, batch_size=64), seed=0)
+    assert overfit.score(mislabelled) > 0.95
+    verdict = audit(overfit, forgotten=mislabelled, unseen=unseen)
+    assert verdict.forgotten == "fail"
+    assert "There is no gold here" in str(verdict)
+    honest = audit(overfit, forgotten=unseen, unseen=Samples(spares.inputs, spares.targets, spares.ids))
+    assert honest.forgotten != "fail"
+
+
+def digit_task():  # type: ignore[no-untyped-def]
+    from tests.support import digit_setup
+
+    return digit_setup().task
+
+
+def test_losing_one_class_is_not_hidden_by_the_others(
+    original: Trained, gold: Trained, digits: Parts, hard: tuple[str, ...]
+) -> None:
+    with torch.no_grad():
+        name = [n for n in original.weights if n.endswith("bias")][-1]
+        bias = original.weights[name].clone()
+        bias[3] -= 100
+    blind_to_three = replace(original, weights={**original.weights, name: bias})
+    verdict = audit(
+        blind_to_three, forgotten=digits[0].only(hard), test=digits[2], gold=gold, tolerance=Tolerance(utility=0.5)
+    )
+    assert verdict.utility[0].outcome == "pass", "over all classes, the tolerance hides it"
+    assert verdict.whole == "fail"
+    assert "✗ class 3" in str(verdict)
+
+
+def test_a_model_is_compared_with_its_own_way_of_training(
+    original: Trained, gold: Trained, digits: Parts, hard: tuple[str, ...]
+) -> None:
+    weaker = RandomWeights().unlearn(original, digits[0], hard)
+    verdict = audit(weaker, forgotten=digits[0].only(hard), test=digits[2], gold=gold, same_procedure=weaker)
+    assert verdict.whole == "fail"
+    assert verdict.forgotten == "pass"
+    assert "its own retraining" in str(verdict)
+
+
+def test_gold_that_is_no_gold_and_missing_parts_are_refused(original: Trained, digits: Parts) -> None:
+    samples, spares, test = digits
+    forgotten = samples.only(samples.ids[:5])
+    with pytest.raises(BadInputError, match="gold was trained on 5 of the forgotten"):
+        audit(original, forgotten=forgotten, test=test, gold=original)
+    with pytest.raises(BadInputError) as caught:
+        audit(original, forgotten=samples.only([]), test=test)
+    assert "3 problems" in str(caught.value)
+    assert audit(original, forgotten=forgotten, unseen=spares).whole == "not enough evidence"
+
+
+def test_tasks_without_classes_are_audited_too() -> None:
+    inputs = torch.randn(80, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    samples = Samples(inputs, inputs.sum(1), range(80))
+    model = trained_by_hand(Ridge(3), samples.only(range(40)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        verdict = audit(model, forgotten=samples.only(range(40, 60)), test=samples.only(range(60, 80)), gold=model)
+    assert (verdict.whole, len(verdict.utility)) == ("not enough evidence", 1)
+    assert "%" not in str(verdict)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "outcome"),
+    [(-0.01, 0.03, "pass"), (-0.08, -0.06, "fail"), (0.06, 0.2, "fail"), (-0.06, 0.0, "not enough evidence")],
+)
+def test_outcomes(low: float, high: float, outcome: str) -> None:
+    middle = (low + high) / 2
+    assert Check("x", Difference(0.5 + middle, 0.5, low, high), -0.05, 0.05).outcome == outcome
+
+
+def test_a_verdict_reads_like_a_sentence() -> None:
+    check = Check("score on test samples", Difference(0.971, 0.975, -0.012, 0.006), -0.02, None, percent=True)
+    text = str(Verdict((check,), (check,)))
+    assert text.splitlines()[:2] == [
+        "whole: pass",
+        "  ✓ score on test samples: 97.1 % against gold's 97.5 %, -0.4 [-1.2, +0.6], tolerated at least -2.0",
+    ]

@@ -1,0 +1,142 @@
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from tests.support import digit_setup
+from unscathed import (
+    BadInputError,
+    Callback,
+    Fisher,
+    Healer,
+    Influence,
+    Outcome,
+    ReserveExhaustedError,
+    Samples,
+    Sisa,
+    SpareSet,
+    Steward,
+    Trained,
+    Unlearner,
+)  # fmt: skip
+
+Parts = tuple[Samples, Samples, Samples]
+
+
+@pytest.fixture
+def steward(original: Trained, digits: Parts, reserve: SpareSet) -> Steward:
+    return Steward(original, digits[0], reserve, unlearner=Influence(), healer=Healer(), test=digits[2])
+
+
+def state(steward: Steward) -> tuple[object, ...]:
+    return steward.trained, steward.samples.ids, steward.reserve.spent
+
+
+def test_one_call_unlearns_heals_and_audits(
+    steward: Steward, original: Trained, gold: Trained, hard: tuple[str, ...], digits: Parts
+) -> None:
+    outcome = steward.forget(hard, gold=gold)
+    assert isinstance(outcome, Outcome)
+    assert [e.kind for e in outcome.history] == ["fitted", "unlearned", "healed"]
+    assert outcome.verdict.whole == "pass"
+    assert outcome.verdict.utility_reference == "gold"
+    assert steward.trained is outcome.trained
+    assert outcome.twins is not None
+    assert set(steward.reserve.spent) == set(outcome.twins.spare_of.values())
+    assert set(steward.samples.ids) == set(outcome.trained.ids)
+    assert not set(hard) & set(steward.samples.ids)
+    assert outcome.trained.score(digits[2]) > 0.9
+
+
+def test_without_gold_the_verdict_rests_on_unspent_spares_and_says_so(steward: Steward, digits: Parts) -> None:
+    outcome = steward.forget(digits[0].ids[:20])
+    assert "There is no gold here: the verdict rests on 124 samples" in str(outcome.verdict)
+    assert outcome.verdict.utility_reference == "the original"
+
+
+def test_requests_follow_each_other_and_twins_can_be_asked_for(steward: Steward, digits: Parts) -> None:
+    first = steward.forget(digits[0].ids[:10])
+    assert first.twins is not None
+    twin = next(iter(first.twins.spare_of.values()))
+    second = steward.forget([twin, digits[0].ids[30]])
+    assert [e.kind for e in second.history] == ["fitted", "unlearned", "healed", "unlearned", "healed"]
+    assert twin not in second.trained.ids
+    assert len(steward.reserve.spent) == 12
+    with pytest.raises(BadInputError, match="unknown"):
+        steward.forget([digits[0].ids[0]])
+
+
+def test_nothing_changes_when_a_step_fails(steward: Steward, digits: Parts) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Failing(Unlearner):
+        def _unlearn(
+            self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
+        ) -> Trained:
+            raise RuntimeError("out of memory")
+
+    class FailingHealer(Healer):
+        def heal(self, *args: object, **kwargs: object) -> Trained:
+            raise RuntimeError("disk full")
+
+    before = state(steward)
+    steward.unlearner = Failing()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        steward.forget(digits[0].ids[:5])
+    steward.unlearner, steward.healer = Influence(), FailingHealer()
+    with pytest.raises(RuntimeError, match="disk full"):
+        steward.forget(digits[0].ids[:5])
+    assert state(steward) == before
+
+
+def test_bad_requests_and_an_exhausted_reserve_are_refused_before_any_work(
+    original: Trained, digits: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steward = Steward(original, digits[0], SpareSet(digits[1]), unlearner=Fisher(), healer=Healer())
+    monkeypatch.setattr(Fisher, "_unlearn", lambda *_: pytest.fail("work was started"))
+    before = state(steward)
+    with pytest.raises(BadInputError, match="empty"):
+        steward.forget([])
+    with pytest.raises(BadInputError, match="unknown"):
+        steward.forget(["nobody"])
+    with pytest.raises(ReserveExhaustedError, match="300 twins were asked for"):
+        steward.forget(digits[0].ids[:300])
+    steward.reserve = SpareSet(digits[1], shortfall="partial")
+    with pytest.raises(BadInputError, match="would spend the last spares"):
+        steward.forget(digits[0].ids[:1200])
+    assert state(steward) == (before[0], before[1], ())
+
+
+def test_copies_under_other_ids_are_reported(original: Trained, digits: Parts, reserve: SpareSet) -> None:
+    samples = digits[0]
+    one = samples.only(samples.ids[:1])
+    # The same content under another id, as if it had been trained on too.
+    doubled = samples + Samples(one.inputs, one.targets, ["copy"])
+    trained = replace(original, ids=doubled.ids)
+    steward = Steward(trained, doubled, reserve, unlearner=Fisher(), healer=Healer())
+    with pytest.warns(UserWarning, match=r"1 of the forgotten have exact copies .*'copy'"):
+        steward.forget(one.ids)
+
+
+def test_a_sharded_model_is_served_as_well(digits: Parts, reserve: SpareSet) -> None:
+    made = digit_setup()
+    sisa = Sisa(shards=2, slices=2)
+    trained = sisa.fit(made.task, digits[0], made.recipe, seed=0)
+    steward = Steward(trained, digits[0], reserve, unlearner=sisa, healer=Healer(), test=digits[2])
+    outcome = steward.forget(digits[0].ids[:5])
+    assert outcome.verdict.whole == "pass"
+    again = steward.forget(digits[0].ids[5:8])
+    assert not set(digits[0].ids[:8]) & set(again.trained.ids)
+
+
+def test_what_does_not_belong_together_is_refused(original: Trained, digits: Parts) -> None:
+    samples = digits[0]
+    with pytest.raises(BadInputError) as caught:
+        Steward(
+            original, samples.without(samples.ids[:3]), SpareSet(samples.only(samples.ids[10:12])),
+            unlearner=Fisher(), healer=Healer(), test=Samples(torch.ones(1, 1, 8, 8), [77]),
+        )  # fmt: skip
+    text = str(caught.value)
+    assert "3 ids are only in the model or only in the samples" in text
+    assert "2 unspent spares were trained on" in text
+    assert "out of range" in text

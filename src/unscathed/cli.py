@@ -1,0 +1,76 @@
+"""The command line: parse, call, print."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from unscathed.problems import BadInputError, Problems, UnscathedError
+
+app = typer.Typer(help="Machine unlearning that leaves the model whole.", no_args_is_help=True, add_completion=False)
+console = Console()
+
+
+@app.callback()
+def main() -> None:
+    """Machine unlearning that leaves the model whole: train with a reserve, unlearn, heal, audit."""
+
+
+@app.command()
+def demo(
+    dataset: Annotated[str, typer.Option(help="digits, mnist, cifar10, or an image folder.")] = "digits",
+    data: Annotated[Path | None, typer.Option(help="Parquet files of mnist or cifar10; without, the hub.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
+    adversary: Annotated[
+        list[str] | None, typer.Option(help="random, blind, output-aware, parameter-aware; repeatable. [default: all]")
+    ] = None,
+    unlearner: Annotated[
+        list[str] | None, typer.Option(help="retrain, sisa, fisher, influence; repeatable. [default: all]")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where report.html and report.json go.")] = Path("unscathed-demo"),
+) -> None:
+    """Attack a model trained with a reserve, unlearn four ways, heal, audit against gold, and write a report."""
+    # Imported here, so that --help and mistakes answer at once.
+    from unscathed.lab.demo import ADVERSARIES, UNLEARNERS, Demo, check_names, write
+    from unscathed.lab.report import summary_table
+    from unscathed.lab.setups import setup
+    from unscathed.training import Progress
+
+    started = time.perf_counter()
+    try:
+        problems = Problems("cannot run the demo")
+        check_names(problems, adversary or (), unlearner or ())
+        problems.require(not out.exists() or out.is_dir(), f"--out {out} is not a folder")
+        problems.raise_any()
+        console.print(f"[dim]loading {dataset}[/dim]")
+        chosen = setup(dataset, data, seed=seed)
+        with Progress(console) as progress:
+            run = Demo(
+                chosen,
+                adversaries=adversary or ADVERSARIES,
+                unlearners=unlearner or tuple(UNLEARNERS),
+                seed=seed,
+                callbacks=[progress],
+                say=lambda what: console.print(f"[dim]{time.perf_counter() - started:6.1f} s[/dim]  {what}"),
+            )
+            results = run.run(save=lambda so_far: write(so_far, out))
+    except UnscathedError as error:
+        Console(stderr=True).print(Text.assemble(("error ", "bold red"), str(error)))
+        raise typer.Exit(2 if isinstance(error, BadInputError) else 1) from error
+    console.print()
+    console.print(summary_table(results))
+    for note in results.notes:
+        console.print(f"[dim]note[/dim] {note}")
+    console.print(
+        f"\nDone in {time.perf_counter() - started:.0f} s. Open the report: [bold]{out / 'report.html'}[/bold]"
+    )
+    console.print(f"The figures as data: {out / 'report.json'}")
+
+
+warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"

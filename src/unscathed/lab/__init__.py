@@ -1,0 +1,1 @@
+"""The lab: data sets, models, and experiments on them."""

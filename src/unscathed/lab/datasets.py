@@ -1,0 +1,97 @@
+"""Data sets: each function returns ``(samples, test)``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unscathed.problems import BadInputError, Problems
+from unscathed.samples import Samples
+
+
+def digits(*, seed: int = 0) -> tuple[Samples, Samples]:
+    """scikit-learn's handwritten digits (1,797 of 8×8 pixels, 10 classes), a fifth of them as test samples.
+
+    Source: Alpaydin and Kaynak 1998, "Optical Recognition of Handwritten Digits" (UCI), shipped with scikit-learn.
+    """
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    pixels = np.round(data.images * (255 / 16)).astype(np.uint8)[:, None]
+    ids = [f"digit-{i}" for i in range(len(pixels))]
+    return Samples(pixels, data.target, ids, classes=[str(c) for c in range(10)]).split(reserve=0.2, seed=seed)
+
+
+def mnist(path: str | Path | None = None) -> tuple[Samples, Samples]:
+    """MNIST (60,000 and 10,000 of 28×28 pixels), from a folder of parquet files or from the hub (``ylecun/mnist``)."""
+    return _hugging_face("ylecun/mnist", path)
+
+
+def cifar10(path: str | Path | None = None) -> tuple[Samples, Samples]:
+    """CIFAR-10 (50,000 and 10,000 of 32×32 pixels), from parquet files or from the hub (``uoft-cs/cifar10``)."""
+    return _hugging_face("uoft-cs/cifar10", path)
+
+
+def image_folder(path: str | Path, *, size: int = 32) -> tuple[Samples, Samples]:
+    """An image folder in AFHQ's layout: ``train/CLASS/*`` and ``val/CLASS/*`` or ``test/CLASS/*``.
+
+    Args:
+        path: the folder.
+        size: images are cropped to a square and resized to this many pixels.
+
+    Raises:
+        BadInputError: parts are missing, their classes differ, or images cannot be read.
+    """
+    folder = Path(path)
+    problems = Problems(f"cannot read the image folder {folder}")
+    held_out = next((folder / name for name in ("val", "test") if (folder / name).is_dir()), None)
+    if problems.require(folder.is_dir(), "there is no such folder"):
+        problems.require((folder / "train").is_dir(), "it has no train/CLASS folders")
+        problems.require(held_out is not None, "it has no val/CLASS or test/CLASS folders")
+    problems.raise_any()
+    assert held_out is not None
+    parts = []
+    for part in (folder / "train", held_out):
+        try:
+            parts.append(Samples.from_image_folder(part, size=size))
+        except BadInputError as error:
+            problems.extend(f"{part.name}: {p}" for p in error.problems)
+    problems.raise_any()
+    train, test = parts
+    problems.require(
+        train.classes == test.classes,
+        f"train has the classes {train.classes}, {held_out.name} has {test.classes}; they must be the same",
+    )
+    problems.raise_any()
+    return train, test
+
+
+def _hugging_face(name: str, path: str | Path | None) -> tuple[Samples, Samples]:
+    problems = Problems(f"cannot load {name}")
+    try:
+        import datasets
+    except ImportError as error:
+        raise BadInputError(problems.what, ["datasets is missing; pip install 'unscathed[lab]'"]) from error
+
+    if path is not None:
+        folder = Path(path)
+        problems.require(folder.is_dir(), f"there is no folder {folder}")
+        files = {part: sorted(map(str, folder.glob(f"{part}*.parquet"))) for part in ("train", "test")}
+        if not problems.found:
+            for part, found in files.items():
+                problems.require(bool(found), f"{folder} holds no {part}*.parquet")
+        problems.raise_any()
+        arguments: dict[str, Any] = {"path": "parquet", "data_files": files}
+    else:
+        arguments = {"path": name}
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset(**arguments)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        hint = "" if path is not None else "; without a network, give a folder of parquet files (--data PATH)"
+        raise BadInputError(problems.what, [f"{reason}{hint}"]) from error
+    train, test = (Samples.from_hugging_face(loaded[part]) for part in ("train", "test"))
+    return train, test

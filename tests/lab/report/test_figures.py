@@ -1,0 +1,47 @@
+import numpy as np
+from tests.support.results import made_results
+
+from unscathed.lab.report.cases import cases
+from unscathed.lab.report.figures import accuracy_figures, forgetting_figures
+
+BUT = {("parameter-aware", "fisher", "unlearned"): {"test_accuracy": 20.0, "forget_accuracy": 10.0}}
+
+
+def test_accuracy_goes_from_stage_to_stage_and_the_control_stands_apart() -> None:
+    figure = accuracy_figures(cases(made_results(unlearners=["fisher"])), 1)["random"]
+    way, control = figure.data
+    assert list(way.y) == [91.25, 84.75, 90.25]
+    assert "lines" in way.mode
+    assert list(control.y) == [89.75]
+    assert "lines" not in control.mode
+    assert [(line.y0, line.y1) for line in figure.layout.shapes] == [(90.5, 90.5)]
+
+
+def test_forgetting_shows_every_stage_on_its_unlearners_row() -> None:
+    figure = forgetting_figures(cases(made_results()), 1)["random"]
+    assert [list(trace.x) for trace in figure.data] == [[97.5, 66.25, 63.75, 61.25, 65.0]] * 2
+    for row, trace in enumerate(figure.data):
+        assert np.all(np.abs(np.array(trace.y) + row) < 0.5)
+    assert 62.5 in [line.x0 for line in figure.layout.shapes if line.x0 == line.x1]
+
+
+def test_all_adversaries_share_a_scale_that_holds_every_point() -> None:
+    found = cases(made_results(but=BUT))
+    accuracy, forgetting = accuracy_figures(found, 1), forgetting_figures(found, 1)
+    scales = {tuple(figure.layout.yaxis.range) for figure in accuracy.values()}
+    assert len(scales) == 1
+    assert min(scales)[0] < 20.0
+    scales = {tuple(figure.layout.xaxis.range) for figure in forgetting.values()}
+    assert len(scales) == 1
+    assert min(scales)[0] < 10.0
+
+
+def test_an_unlearner_keeps_its_colour() -> None:
+    found = cases(made_results(unlearners=["fisher", "mine", "yours"]))
+    drawn = [*accuracy_figures(found, 1).values(), *forgetting_figures(found, 1).values()]
+    colours: dict[str, set[str]] = {}
+    for figure in drawn:
+        for trace in figure.data:
+            colours.setdefault(trace.text[0].split("</b>")[0], set()).add(trace.marker.color)
+    assert [len(used) for used in colours.values()] == [1, 1, 1]
+    assert len(set.union(*colours.values())) == 3

@@ -5,33 +5,54 @@ from __future__ import annotations
 import time
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperCommand
 
 from unscathed.problems import BadInputError, Problems, UnscathedError
 
 app = typer.Typer(help="Machine unlearning that leaves the model whole.", no_args_is_help=True, add_completion=False)
 console = Console()
+TABLE_WIDTH = 110  # what the summary needs; a pipe has no width of its own
+
+
+class ManyValues(TyperCommand):
+    """Lets an option that may be repeated take several values at once: ``--unlearner fisher sisa``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Repeat the option's name before each further value."""
+        repeatable = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
+        spread: list[str] = []
+        current = None
+        for argument in args:
+            if argument.startswith("-"):
+                current = argument if argument in repeatable else None
+            elif current is not None and spread[-1] != current:
+                spread.append(current)
+            spread.append(argument)
+        return super().parse_args(ctx, spread)
 
 
 @app.callback()
 def main() -> None:
     """Machine unlearning that leaves the model whole: train with a reserve, unlearn, heal, audit."""
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
 
 
-@app.command()
+@app.command(cls=ManyValues)
 def demo(
     dataset: Annotated[str, typer.Option(help="digits, mnist, cifar10, or an image folder.")] = "digits",
     data: Annotated[Path | None, typer.Option(help="Parquet files of mnist or cifar10; without, the hub.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
     adversary: Annotated[
-        list[str] | None, typer.Option(help="random, blind, output-aware, parameter-aware; repeatable. [default: all]")
+        list[str] | None,
+        typer.Option(help="random, blind, output-aware, parameter-aware; one or more. \\[default: all]"),
     ] = None,
     unlearner: Annotated[
-        list[str] | None, typer.Option(help="retrain, sisa, fisher, influence; repeatable. [default: all]")
+        list[str] | None, typer.Option(help="retrain, sisa, fisher, influence; one or more. \\[default: all]")
     ] = None,
     out: Annotated[Path, typer.Option(help="Where report.html and report.json go.")] = Path("unscathed-demo"),
 ) -> None:
@@ -64,13 +85,10 @@ def demo(
         Console(stderr=True).print(Text.assemble(("error ", "bold red"), str(error)))
         raise typer.Exit(2 if isinstance(error, BadInputError) else 1) from error
     console.print()
-    console.print(summary_table(results))
+    Console(width=max(TABLE_WIDTH, console.width)).print(summary_table(results))
     for note in results.notes:
         console.print(f"[dim]note[/dim] {note}")
     console.print(
         f"\nDone in {time.perf_counter() - started:.0f} s. Open the report: [bold]{out / 'report.html'}[/bold]"
     )
     console.print(f"The figures as data: {out / 'report.json'}")
-
-
-warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"

@@ -117,6 +117,12 @@ def test_divergence_is_an_error_that_says_what_to_do() -> None:
         fit(tiny_task(), blobs(), Recipe(epochs=20, optimizer="sgd", learning_rate=1e30, precision="float32"))
 
 
+def test_a_model_that_learned_nothing_is_reported() -> None:
+    dead = ClassificationTask(lambda: nn.Sequential(nn.Linear(3, 4), nn.Threshold(1e9, 0.0), nn.Linear(4, 3)), 3)
+    with pytest.warns(UserWarning, match="learned next to nothing"):
+        fit(dead, blobs(), Recipe(epochs=10, batch_size=16, learning_rate=1e-9), seed=0)
+
+
 def test_no_samples() -> None:
     with pytest.raises(BadInputError, match="no samples"):
         fit(tiny_task(), blobs().only([]))

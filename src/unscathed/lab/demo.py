@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,13 +13,14 @@ from unscathed import adversaries as attackers
 from unscathed.adversaries import BlindView, OutputView, ParameterView
 from unscathed.audit import Verdict, audit, membership_auc
 from unscathed.healing import Healer, Strategy
+from unscathed.lab.report import write_report
 from unscathed.lab.results import Results, Row, Stage, TwinPair, environment
 from unscathed.lab.setups import Setup
 from unscathed.problems import Problems
 from unscathed.reserve import SpareSet, Twins
 from unscathed.samples import Samples
 from unscathed.similarity import Cosine, Features
-from unscathed.training import Callback, Trained, fit
+from unscathed.training import Callback, DivergedError, Trained, fit
 from unscathed.unlearners import Fisher, Influence, Retrain, Sisa, Unlearner
 
 UNLEARNERS: dict[str, Callable[[], Unlearner]] = {
@@ -159,9 +159,13 @@ class Demo:
             if strategy == "twins" and attack.twins.samples is None:
                 continue
             self.say(f"{attack.adversary}: healing {name} with {strategy}")
-            healed = Healer(strategy=strategy).heal(
-                unlearned, retain=attack.retain, twins=attack.twins.samples, callbacks=self.callbacks
-            )
+            try:
+                healed = Healer(strategy=strategy).heal(
+                    unlearned, retain=attack.retain, twins=attack.twins.samples, callbacks=self.callbacks
+                )
+            except DivergedError as error:
+                self.results.notes.append(f"{attack.adversary}: healing {name} with {strategy} failed: {error}.")
+                continue
             self._record(attack, name, healed, "healed", strategy, exact=exact)
 
     def _record(
@@ -255,10 +259,6 @@ def check_names(problems: Problems, adversaries: Iterable[str], unlearners: Iter
 
 def write(results: Results, folder: Path) -> None:
     """Write ``report.json`` and ``report.html`` into a folder."""
-    from unscathed.lab.report import write_report
-
     folder.mkdir(parents=True, exist_ok=True)
     results.write_json(folder / "report.json")
-    with contextlib.suppress(FileNotFoundError):
-        (folder / "report.html").unlink()
     write_report(results, folder / "report.html")

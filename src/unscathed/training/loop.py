@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from unscathed.problems import BadInputError, Problems, UnscathedError
 from unscathed.samples import Samples
 from unscathed.task import Task
-from unscathed.training.callbacks import Callback
+from unscathed.training.callbacks import Callback, LossHistory
 from unscathed.training.machine import Machine, full_precision
 from unscathed.training.recipe import Recipe
 from unscathed.training.seeds import generator, seeded
@@ -51,7 +52,12 @@ def fit(
     with seeded(seed, "initialisation"):
         model = task.build()
     blank = Trained(task=task, weights=state_of(model), recipe=recipe, seed=seed, ids=())
-    return tune(blank, samples, recipe, seed=seed, kind="fitted", by="fit", callbacks=callbacks, what=what)
+    history = LossHistory()
+    trained = tune(
+        blank, samples, recipe, seed=seed, kind="fitted", by="fit", callbacks=[history, *callbacks], what=what
+    )
+    _warn_if_nothing_was_learned(history.losses, recipe)
+    return trained
 
 
 def tune(
@@ -88,6 +94,17 @@ def tune(
     event = Event(kind=kind, by=by, samples=len(samples), steps=steps, seconds=time.perf_counter() - started)
     known = set(trained.ids)
     return trained.after(model, event, ids=(*trained.ids, *(i for i in samples.ids if i not in known)))
+
+
+def _warn_if_nothing_was_learned(losses: Sequence[float], recipe: Recipe) -> None:
+    """Too high a learning rate can kill every unit at once, and leaves finite weights that answer one class."""
+    last = losses[-10:]
+    if len(losses) >= 20 and sum(last) / len(last) > 0.95 * losses[0]:
+        warnings.warn(
+            f"training ended at a loss of {sum(last) / len(last):.3g}, where it began ({losses[0]:.3g}): the model has "
+            f"learned next to nothing; try another learning_rate than {recipe.learning_rate}",
+            stacklevel=3,
+        )
 
 
 def check_fit(task: Task, samples: Samples) -> None:

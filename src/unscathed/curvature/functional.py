@@ -31,13 +31,13 @@ class ModelFunction:
         self.task = trained.task
         self.machine = trained.machine
         self.batch_size = batch_size or max(64, trained.recipe.batch_size)
-        model = trained.model()
-        if any(isinstance(m, nn.GroupNorm) for m in model.modules()):
+        self.model = trained.model()
+        if any(isinstance(m, nn.GroupNorm) for m in self.model.modules()):
             # Its forward-mode derivative takes views that the channels-last layout does not allow.
             self.machine = replace(trained.machine, memory_format=torch.contiguous_format)
-            model = self.machine.place(model)
-        self._outputs = _Outputs(trained.task, model)
-        self.parameters: Parameters = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+            self.model = self.machine.place(self.model)
+        self._outputs = _Outputs(trained.task, self.model)
+        self.parameters: Parameters = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
 
     def outputs(self, parameters: Parameters, batch: Batch) -> Any:
         """The task's outputs with these parameters in place of the model's own."""

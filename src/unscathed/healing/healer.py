@@ -35,7 +35,7 @@ class Healer:
     strategy: Strategy = "retain+twins"
     epochs: float | None = None
     steps: int | None = None
-    learning_rate: float = 0.5
+    learning_rate: float = 0.2
 
     def __post_init__(self) -> None:
         problems = Problems("cannot use this healer")

@@ -41,3 +41,17 @@ def test_seeds_draw_different_noise(
 ) -> None:
     one, other = (Fisher(strength=0.01).unlearn(original, digits[0], hard, seed=s) for s in (0, 1))
     assert any(not torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+
+
+def test_a_second_request_draws_other_noise_than_the_first(
+    original: Trained, digits: tuple[Samples, Samples, Samples], hard: tuple[str, ...]
+) -> None:
+    def noise(after: Trained, before: Trained) -> torch.Tensor:
+        moved = ModelFunction(after), ModelFunction(before)
+        return moved[0].flatten(moved[0].parameters) - moved[1].flatten(moved[1].parameters)
+
+    method = Fisher(strength=0.01, floor=10.0)
+    once = method.unlearn(original, digits[0], hard[:5])
+    twice = method.unlearn(once, digits[0].without(hard[:5]), hard[5:])
+    correlation = torch.corrcoef(torch.stack([noise(once, original), noise(twice, once)]))[0, 1]
+    assert abs(float(correlation)) < 0.05

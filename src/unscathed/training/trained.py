@@ -51,7 +51,7 @@ class Evaluation:
     margins: Tensor
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
     """A trained model: weights, and the record of how they came to be.
 

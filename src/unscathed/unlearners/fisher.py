@@ -56,7 +56,9 @@ class Fisher(Unlearner):
         information = fisher_diagonal(function, retain, callbacks=callbacks)
         information = information.clamp_min(self.floor * float(information.mean()))
         original = function.flatten(function.parameters)
-        noise = torch.randn(original.shape, generator=generator(seed, "Fisher noise")).to(original)
+        # A second request must not draw the first one's noise again.
+        draw = generator(seed, "Fisher noise", len(trained.history))
+        noise = torch.randn(original.shape, generator=draw).to(original)
         direction = information.pow(-0.25) * noise
 
         drift = Drift(function, retain, seed)

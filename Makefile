@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export UNSCATHED_DATA ?= $(abspath ../shared/data)
 
-.PHONY: demo test lint types contract tests format clean help
+.PHONY: demo test lint types contract tests bench format clean help
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ —/'
@@ -16,8 +16,8 @@ demo: $(READY) ## the main job on real digits; ends by naming its report
 test: lint types contract tests ## everything that must hold
 
 lint: $(READY)
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks
 
 types: $(READY)
 	$(BIN)/mypy
@@ -28,9 +28,12 @@ contract: $(READY)
 tests: $(READY)
 	$(BIN)/pytest
 
+bench: $(READY) ## how fast, beside peers in the same run
+	$(BIN)/python benchmarks/curvature.py
+
 format: $(READY) ## tidy the code
-	$(BIN)/ruff check --fix src tests
-	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format src tests benchmarks
 
 # The environment is made again when what it is made from has changed.
 $(READY): pyproject.toml constraints.txt

@@ -63,6 +63,11 @@ def test_a_reserve_of_nothing_or_everything_is_refused(reserve: float) -> None:
         numbered(10).split(reserve=reserve, seed=0)
 
 
+def test_a_seed_that_cannot_be() -> None:
+    with pytest.raises(BadInputError, match="seed=-1"):
+        numbered(10).split(reserve=0.5, seed=-1)
+
+
 def test_views_copy_no_rows_and_keep_uint8() -> None:
     samples = Samples(torch.zeros(100, 3, 4, 4, dtype=torch.uint8), torch.arange(100) % 10)
     part = samples.without(samples.ids[:10])

@@ -46,7 +46,7 @@ def main() -> None:
 def demo(
     dataset: Annotated[str, typer.Option(help="digits, mnist, cifar10, or an image folder.")] = "digits",
     data: Annotated[Path | None, typer.Option(help="Parquet files of mnist or cifar10; without, the hub.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of everything.", min=0, max=2**32 - 1)] = 0,
     adversary: Annotated[
         list[str] | None,
         typer.Option(help="random, blind, output-aware, parameter-aware; one or more. \\[default: all]"),

@@ -229,6 +229,7 @@ class Samples:
             f"reserve={reserve} of {len(self)} samples is {count} to hold back; "
             "give a share between 0 and 1, or a number, that leaves both parts some",
         )
+        problems.require(0 <= seed < 2**32, f"seed={seed} must lie in 0…{2**32 - 1}")
         problems.raise_any()
         strata = None
         if self._rows.targets.ndim == 1 and not self._rows.targets.is_floating_point():

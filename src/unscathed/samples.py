@@ -76,9 +76,9 @@ class Samples:
         classes: Sequence[str] | None = None,
     ) -> None:
         problems = Problems("cannot make samples")
-        inputs_tensor = _as_tensor(inputs, "inputs", problems)
+        inputs_tensor = sources.as_tensor(inputs, "inputs", problems)
         count = len(inputs_tensor) if inputs_tensor.ndim else 0
-        targets_tensor = torch.empty(count, 0) if targets is None else _as_tensor(targets, "targets", problems)
+        targets_tensor = torch.empty(count, 0) if targets is None else sources.as_tensor(targets, "targets", problems)
         if not targets_tensor.is_floating_point():
             targets_tensor = targets_tensor.long()
         listed = None if ids is None else [str(i) for i in ids]
@@ -298,24 +298,6 @@ def as_ids(ids: Iterable[str | int]) -> list[str]:
     if isinstance(ids, str):
         raise BadInputError("cannot read the ids", [f"{ids!r} is one string; give a list of ids, e.g. [{ids!r}]"])
     return [str(i) for i in ids]
-
-
-def _as_tensor(values: Any, name: str, problems: Problems) -> Tensor:
-    if isinstance(values, Tensor):
-        return values.detach()
-    if isinstance(values, list | tuple) and values:
-        shapes = Counter(tuple(np.shape(v)) for v in values)
-        if len(shapes) > 1:
-            problems.require(False, f"{name} have mixed shapes ({some(shapes)}); make them equal, e.g. resize")
-            return torch.empty(len(values), 0)
-        if isinstance(values[0], Tensor):
-            return torch.stack(list(values)).detach()
-    array = np.asarray(values)
-    if not problems.require(
-        array.dtype.kind in "biuf", f"{name} are of type {array.dtype}; give numbers (encode text and categories first)"
-    ):
-        return torch.empty(len(array) if array.ndim else 0, 0)
-    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def _not_finite(tensor: Tensor) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,31 @@ from unscathed.problems import BadInputError, Problems, some
 Array = npt.NDArray[Any]
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+
+
+def as_tensor(values: Any, name: str, problems: Problems) -> Tensor:
+    """A tensor of an array, a tensor or a list of equally shaped ones; what is wrong with them is noted.
+
+    Args:
+        values: what to read.
+        name: what to call it in problems.
+        problems: where to note them; something empty is returned then.
+    """
+    if isinstance(values, Tensor):
+        return values.detach()
+    if isinstance(values, list | tuple) and values:
+        shapes = Counter(tuple(np.shape(v)) for v in values)
+        if len(shapes) > 1:
+            problems.require(False, f"{name} have mixed shapes ({some(shapes)}); make them equal, e.g. resize")
+            return torch.empty(len(values), 0)
+        if isinstance(values[0], Tensor):
+            return torch.stack(list(values)).detach()
+    array = np.asarray(values)
+    if not problems.require(
+        array.dtype.kind in "biuf", f"{name} are of type {array.dtype}; give numbers (encode text and categories first)"
+    ):
+        return torch.empty(len(array) if array.ndim else 0, 0)
+    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 def read_dataset(dataset: Any) -> tuple[list[Any], list[Any] | None, tuple[str, ...] | None]:

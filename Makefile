@@ -16,8 +16,8 @@ demo: $(READY) ## the main job on real digits; ends by naming its report
 test: lint types contract tests ## everything that must hold
 
 lint: $(READY)
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks experiments
+	$(BIN)/ruff format --check src tests benchmarks experiments
 
 types: $(READY)
 	$(BIN)/mypy
@@ -32,8 +32,8 @@ bench: $(READY) ## how fast, beside peers in the same run
 	$(BIN)/python benchmarks/curvature.py
 
 format: $(READY) ## tidy the code
-	$(BIN)/ruff check --fix src tests benchmarks
-	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks experiments
+	$(BIN)/ruff format src tests benchmarks experiments
 
 # The environment is made again when what it is made from has changed.
 $(READY): pyproject.toml constraints.txt

@@ -109,7 +109,7 @@ class Results:
 def environment(**more: Any) -> dict[str, Any]:
     """What a result depends on besides its settings: versions and hardware, joined by ``more``."""
     return {
-        "command": " ".join(["unscathed", *sys.argv[1:]]),
+        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "versions": {
             "unscathed": version("unscathed"),
             "python": platform.python_version(),

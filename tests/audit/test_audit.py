@@ -100,6 +100,23 @@ def test_a_model_is_compared_with_its_own_way_of_training(
     assert "its own retraining" in str(verdict)
 
 
+def test_nothing_passes_checks_that_do_not_find_the_originals_memory(
+    original: Trained, gold: Trained, digits: Parts, hard: tuple[str, ...]
+) -> None:
+    samples, _, test = digits
+    found = audit(gold, forgotten=samples.only(hard), test=test, gold=gold, original=original)
+    assert found.forgotten == "pass"
+    assert not found.powerless
+    # Samples that any model knows: gold is as sure of them as the original, so they tell nothing.
+    easy = samples.only(samples.ids[:100]).without([i for i in samples.ids[:100] if i in hard])
+    other = Retrain().unlearn(original, samples, easy.ids)
+    hidden = audit(other, forgotten=easy, test=test, gold=other, original=original)
+    assert hidden.powerless
+    assert hidden.forgotten == "not enough evidence"
+    assert "the original, which never forgot, does not fail this either" in str(hidden)
+    assert audit(other, forgotten=easy, test=test, gold=other).forgotten == "pass", "without a control, as before"
+
+
 def test_gold_that_is_no_gold_and_missing_parts_are_refused(original: Trained, digits: Parts) -> None:
     samples, spares, test = digits
     forgotten = samples.only(samples.ids[:5])

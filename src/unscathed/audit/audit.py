@@ -58,7 +58,8 @@ def audit(
         same_procedure: what the model's own way of training gives without the forgotten, where that way differs from
             gold's: SISA's shards know less of hard samples than gold does, and that is no sign of anything. Forgetting
             is then compared with it.
-        original: the model before unlearning; needed for utility where there is no gold.
+        original: the model before unlearning: the control. Where the checks do not find *its* memory of the forgotten,
+            no model passes them. Without gold it is also what utility is compared with.
         unseen: samples that the model was never trained on, of the same data (unspent spares); needed where there
             is no gold.
         tolerance: what passes.
@@ -66,7 +67,7 @@ def audit(
     Raises:
         BadInputError: something that the comparison needs is missing; all of it is named.
     """
-    tolerance = tolerance or Tolerance()
+    tolerance = tolerance if tolerance is not None else Tolerance()
     problems = Problems("cannot audit")
     problems.require(len(forgotten) > 0, "there are no forgotten samples")
     for name, model in (("gold", gold), ("same_procedure", same_procedure)):
@@ -92,19 +93,24 @@ def audit(
         utility = _utility(task, test, trained, reference, tolerance)
     never = test if unseen is None else unseen
     assert never is not None
-    if gold is not None:
-        return Verdict(
-            utility=tuple(utility),
-            forgetting=_against_gold(task, forgotten, never, trained, same_procedure or gold, tolerance),
-            utility_reference="gold",
-            forgetting_reference="gold" if same_procedure is None else "its own retraining",
-        )
+    peer = same_procedure or gold
+
+    def forgetting(model: Trained) -> tuple[Check, ...]:
+        if peer is not None:
+            return _against_gold(task, forgotten, never, model, peer, tolerance)
+        return _against_unseen(task, forgotten, never, model, tolerance)
+
     return Verdict(
         utility=tuple(utility),
-        forgetting=_against_unseen(task, forgotten, never, trained, tolerance),
-        utility_reference="the original",
-        forgetting_reference="unseen samples",
-        note=f"There is no gold here: the verdict rests on {len(never)} samples that the model has never seen, "
+        forgetting=forgetting(trained),
+        utility_reference="the original" if gold is None else "gold",
+        forgetting_reference=(
+            "unseen samples" if gold is None else "gold" if same_procedure is None else "its own retraining"
+        ),
+        control=forgetting(original) if original is not None else (),
+        note=""
+        if gold is not None
+        else f"There is no gold here: the verdict rests on {len(never)} samples that the model has never seen, "
         "and on the original's utility.",
     )
 

@@ -40,6 +40,11 @@ class Check:
             return "fail"
         return "not enough evidence"
 
+    @property
+    def exceeds(self) -> bool:
+        """Whether the whole interval lies above what is tolerated."""
+        return self.highest is not None and self.of.low > self.highest
+
     def describe(self, reference: str) -> str:
         """One line: the measure, the reference's, the difference and its interval, what is tolerated."""
         scale, unit = (100, " %") if self.percent else (1, "")
@@ -71,6 +76,8 @@ class Verdict:
         forgetting: checks of what it still knows of the forgotten.
         utility_reference: what utility is compared with.
         forgetting_reference: what forgetting is compared with.
+        control: the same checks of the original, which never forgot. Where they do not find its memory, they say
+            nothing of any other model; empty where there was no original to check.
         note: what the reader must know about these references.
     """
 
@@ -78,6 +85,7 @@ class Verdict:
     forgetting: tuple[Check, ...]
     utility_reference: str = "gold"
     forgetting_reference: str = "gold"
+    control: tuple[Check, ...] = ()
     note: str = ""
 
     @property
@@ -90,12 +98,17 @@ class Verdict:
         return self.utility[0].outcome
 
     @property
+    def powerless(self) -> bool:
+        """Whether the original's memory goes unnoticed by these checks, so that passing them means nothing."""
+        return bool(self.control) and not any(check.exceeds for check in self.control)
+
+    @property
     def forgotten(self) -> Outcome:
-        """Fail where any check fails, pass where all pass."""
+        """Fail where any check fails; pass where all pass and the original would not."""
         outcomes = {check.outcome for check in self.forgetting}
         if "fail" in outcomes:
             return "fail"
-        return "pass" if outcomes == {"pass"} else "not enough evidence"
+        return "pass" if outcomes == {"pass"} and not self.powerless else "not enough evidence"
 
     def __str__(self) -> str:
         lines = [f"whole: {self.whole}"]
@@ -104,4 +117,6 @@ class Verdict:
         lines += [f"  {check.describe(self.utility_reference)}" for check in shown]
         lines.append(f"forgotten: {self.forgotten}")
         lines += [f"  {check.describe(self.forgetting_reference)}" for check in self.forgetting]
+        if self.powerless:
+            lines.append("  ? the original, which never forgot, does not fail this either: these checks cannot tell")
         return "\n".join([*lines, self.note] if self.note else lines)

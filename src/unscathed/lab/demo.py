@@ -47,6 +47,14 @@ class Attack:
     twins: Twins
 
 
+@dataclass(frozen=True)
+class References:
+    """What an unlearner's models are audited with, besides gold."""
+
+    original: Trained
+    same_procedure: Trained | None
+
+
 class Demo:
     """Runs every adversary against every unlearner and heals each result in three ways.
 
@@ -145,16 +153,16 @@ class Demo:
 
     def _answer(self, attack: Attack, name: str, before: Trained) -> None:
         """One unlearner's answer to one attack: unlearned, and healed in each way."""
-        self._record(attack, name, before, "original")
-        self._record(attack, name, attack.gold, "gold")
         if name == "retrain":
             unlearned = attack.gold  # the same call with the same seed: gold, to the bit
         else:
             self.say(f"{attack.adversary}: unlearning with {name}")
             unlearned = UNLEARNERS[name]().unlearn(before, self.samples, attack.forgotten.ids, callbacks=self.callbacks)
         # SISA's own unlearning is, to the bit, what training its shards without the forgotten gives.
-        exact = unlearned if name == "sisa" else None
-        self._record(attack, name, unlearned, "unlearned", exact=exact)
+        references = References(before, unlearned if name == "sisa" else None)
+        self._record(attack, name, references, before, "original")
+        self._record(attack, name, references, attack.gold, "gold")
+        self._record(attack, name, references, unlearned, "unlearned")
         for strategy in STRATEGIES:
             if strategy == "twins" and attack.twins.samples is None:
                 continue
@@ -166,23 +174,29 @@ class Demo:
             except DivergedError as error:
                 self.results.notes.append(f"{attack.adversary}: healing {name} with {strategy} failed: {error}.")
                 continue
-            self._record(attack, name, healed, "healed", strategy, exact=exact)
+            self._record(attack, name, references, healed, "healed", strategy)
 
     def _record(
         self,
         attack: Attack,
         unlearner: str,
+        references: References,
         trained: Trained,
         stage: Stage,
         healer: Strategy | None = None,
-        *,
-        exact: Trained | None = None,
     ) -> None:
         test, forgotten, task = self.setup.test, attack.forgotten, self.setup.task
         on_test, on_forgotten = trained.evaluate(test), trained.evaluate(forgotten)
         verdict: Verdict | None = None
-        if stage in ("unlearned", "healed"):
-            verdict = audit(trained, forgotten=forgotten, test=test, gold=attack.gold, same_procedure=exact)
+        if stage != "gold":
+            verdict = audit(
+                trained,
+                forgotten=forgotten,
+                test=test,
+                gold=attack.gold,
+                same_procedure=references.same_procedure,
+                original=references.original,
+            )
         spent = len(attack.twins) if healer is not None and "twins" in healer else 0
         event = trained.history[-1]
         self.results.rows.append(

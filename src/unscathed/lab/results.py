@@ -38,8 +38,9 @@ class Row:
         seconds: wall time of this stage alone.
         forget_size: samples forgotten.
         reserve_left: unspent spares after this stage.
-        whole: the audit's word on utility against gold; None for original and gold.
-        forgotten: the audit's word on forgetting against gold.
+        whole: the audit's word on utility against gold; None for gold.
+        forgotten: the audit's word on forgetting against gold. The original is the control: where it does not fail,
+            the audit cannot tell, and nothing passes.
     """
 
     dataset: str

@@ -41,6 +41,22 @@ def test_nothing_else_is_said_not_to_have_forgotten(healed: dict[str, object]) -
     )
 
 
+@pytest.mark.parametrize(
+    ("control", "words"),
+    [
+        ("pass", "the audit cannot tell"),
+        ("not enough evidence", "the audit cannot tell"),
+        ("fail", "evidence is lacking"),
+    ],
+)
+def test_an_audit_that_does_not_find_the_originals_memory_says_so(control: str, words: str) -> None:
+    place = ("parameter-aware", "fisher", "original")
+    undecided = {FISHER: {"forgotten": "not enough evidence"}, place: {"forgotten": control}}
+    text = told(made_results(but=undecided))
+    assert f"In 1 of 4 cases {words}" in text
+    assert ("the audit cannot tell" in text) == (control != "fail")
+
+
 def test_membership_alone_can_give_a_model_away() -> None:
     text = told(made_results(but={FISHER: {"forget_accuracy": 60.0, "membership_auc": 0.7, "forgotten": "fail"}}))
     assert "gives away that it saw the forgotten (membership AUC 0.700, gold 0.523): it did not forget" in text

@@ -162,9 +162,16 @@ class _Teller:
 
     def forgetting(self) -> Paragraph:
         judged = [both for _, both in self.healed if both.forgotten is not None]
-        unsure = [both for both in judged if both.forgotten == "not enough evidence"]
+        undecided = [(case, both) for case, both in self.healed if both.forgotten == "not enough evidence"]
+        blind = [both for case, both in undecided if case.original and case.original.forgotten not in (None, "fail")]
+        unsure = [both for _, both in undecided if both not in blind]
         failed = [self._failure(case, both) for case, both in self.healed if both.forgotten == "fail"]
         sentences = []
+        if blind:
+            sentences.append(
+                f"In {len(blind)} of {counted(judged, 'case')} the audit cannot tell: it does not notice the "
+                "original’s memory either, which never forgot, since gold knows these samples as well without having seen them."
+            )
         if unsure:
             sizes = span((both.forget_size for both in unsure), lambda n: f"{n:,.0f}")
             sentences.append(

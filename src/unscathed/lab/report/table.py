@@ -26,7 +26,8 @@ GROUPS: tuple[tuple[str, Parts], ...] = (
 STYLES = {"✓": "green", "✗": "bold red", "?": "yellow", "–": "dim"}
 LEGEND = (
     "healed: on retained data and twins; control: on retained data alone; membership: AUC, 0.5 is chance\n"
-    "audit of healed: whole, as good as gold? gone, forgotten as by gold? ✓ pass, ✗ fail, ? not enough evidence"
+    "audit of healed: whole, as good as gold? gone, forgotten as by gold? ✓ pass, ✗ fail, ? not enough evidence\n"
+    "(gone is ? wherever the audit does not even find the memory of the original, which never forgot)"
 )
 SISA_LEGEND = "\nSISA is exact, and its shards are weaker than gold: gone compares with its own retraining"
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.support import blobs, tiny_task
@@ -37,6 +39,8 @@ def test_healing_mends_a_damaged_model(damaged: Trained, strategy: Strategy) -> 
 def test_the_default_duration_is_a_tenth_of_the_originals(damaged: Trained) -> None:
     fitted = damaged.history[0].steps
     assert Healer().heal(damaged, retain=RETAIN, twins=TWINS).history[-1].steps == round(fitted / 10)
+    few = Healer(strategy="twins").heal(damaged, twins=TWINS.only(TWINS.ids[:1])).history[-1].steps
+    assert few == 10, "no more than N/2 passes: N is 20, and one twin is one step"
     by_epochs = Healer(epochs=2).heal(damaged, retain=RETAIN, twins=TWINS)
     assert by_epochs.history[-1].steps == 2 * (60 // 8)
 
@@ -71,6 +75,8 @@ def test_what_is_missing_or_must_not_be_trained_on_is_named(damaged: Trained) ->
         Healer().heal(damaged, retain=SAMPLES, twins=TWINS)
     with pytest.raises(BadInputError, match="twins were trained on already"):
         Healer().heal(damaged, retain=RETAIN, twins=RETAIN.only(RETAIN.ids[:3]))
+    with pytest.raises(BadInputError, match="no history to take a duration from"):
+        Healer().heal(replace(damaged, history=()), retain=RETAIN, twins=TWINS)
     with pytest.raises(BadInputError, match="out of range"):
         Healer().heal(damaged, retain=RETAIN, twins=Samples(torch.ones(1, 3), [9]))
 

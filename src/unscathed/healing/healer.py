@@ -24,8 +24,9 @@ class Healer:
     Args:
         strategy: ``"retain+twins"`` (the paper's), ``"twins"`` (needs no training data), or ``"retain"`` (the
             control that tells whether the twins did anything).
-        epochs: passes over the samples healed on; give this or ``steps``. By default ``steps`` are a tenth of those
-            that the original's training took.
+        epochs: passes over the samples healed on; give this or ``steps``. By default as many steps as make a tenth of
+            the original's training, but no more than N/2 passes (N: the original's epochs; the paper's longest), so
+            that a few twins are not gone over hundreds of times.
         steps: gradient steps.
         learning_rate: its peak, as a share of the original recipe's.
 
@@ -90,7 +91,8 @@ class Healer:
         if isinstance(unlearned.task, EnsembleTask):
             healed, steps = self._heal_shards(unlearned, retain, twins, seed, callbacks)
         else:
-            healed = self._tune(unlearned, _join(retain, twins), self._steps(unlearned), seed, callbacks, "healing")
+            part = _join(retain, twins)
+            healed = self._tune(unlearned, part, self._steps(unlearned, part, 1), seed, callbacks, "healing")
             steps = healed.history[-1].steps
             healed = replace(healed, history=unlearned.history)
         event = Event(
@@ -111,6 +113,10 @@ class Healer:
         problems.require(
             self.strategy != "twins" or twins is not None, "there are no twins; give twins=…, or use 'retain'"
         )
+        problems.require(
+            bool(self.epochs or self.steps or unlearned.history),
+            "the model has no history to take a duration from; give the healer epochs=… or steps=…",
+        )
         if retain is not None:
             foreign = set(retain.ids) - set(unlearned.ids)
             problems.require(
@@ -126,11 +132,15 @@ class Healer:
                 problems.extend(unlearned.task.problems_with(samples))
         problems.raise_any()
 
-    def _steps(self, unlearned: Trained) -> int | None:
+    def _steps(self, unlearned: Trained, samples: Samples, shards: int) -> int | None:
+        """Steps over these samples, of one of so many shards; None where epochs decide."""
         if self.epochs is not None:
             return None
-        fitted = sum(e.steps for e in unlearned.history if e.kind == "fitted")
-        return self.steps or max(1, round(0.1 * fitted))
+        if self.steps is not None:
+            return max(1, round(self.steps / shards))
+        fitted = unlearned.history[0]
+        longest = unlearned.recipe.total_epochs(fitted.samples) / 2 * unlearned.recipe.steps_per_epoch(len(samples))
+        return max(1, round(min(0.1 * fitted.steps / shards, longest)))
 
     def _tune(
         self, model: Trained, samples: Samples, steps: int | None, seed: int, callbacks: Sequence[Callback], what: str
@@ -168,7 +178,6 @@ class Healer:
             smallest = sizes.index(min(sizes))
             adopted[smallest].append(twin)
             sizes[smallest] += 1
-        total = self._steps(unlearned)
         available = set(retain.ids) if retain is not None else set()
         members: dict[int, Trained] = {}
         spent = 0
@@ -180,7 +189,7 @@ class Healer:
             )
             if part is None:
                 continue
-            steps = None if total is None else max(1, round(total / len(shards)))
+            steps = self._steps(unlearned, part, len(shards))
             member = member_of(unlearned, shard)
             members[shard] = self._tune(
                 member, part, steps, derive(seed, shard), callbacks, f"healing shard {shard + 1}/{len(shards)}"

@@ -170,7 +170,8 @@ class _Teller:
         if blind:
             sentences.append(
                 f"In {len(blind)} of {counted(judged, 'case')} the audit cannot tell: it does not notice the "
-                "original’s memory either, which never forgot, since gold knows these samples as well without having seen them."
+                "original’s memory either, which never forgot, since gold knows these samples as well without having "
+                "seen them."
             )
         if unsure:
             sizes = span((both.forget_size for both in unsure), lambda n: f"{n:,.0f}")

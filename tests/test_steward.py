@@ -104,7 +104,19 @@ def test_bad_requests_and_an_exhausted_reserve_are_refused_before_any_work(
     steward.reserve = SpareSet(digits[1], shortfall="partial")
     with pytest.raises(BadInputError, match="would spend the last spares"):
         steward.forget(digits[0].ids[:1200])
+    of_one_class = [i for i, c in zip(digits[0].ids, digits[0].targets.tolist(), strict=True) if c == 3][:65]
+    with pytest.raises(BadInputError, match="would spend the last spares of the forgotten samples' classes"):
+        steward.forget(of_one_class)
     assert state(steward) == (before[0], before[1], ())
+
+
+def test_test_samples_stand_in_for_spares_of_a_class_that_is_used_up(
+    original: Trained, digits: Parts, reserve: SpareSet
+) -> None:
+    steward = Steward(original, digits[0], reserve, unlearner=Influence(), healer=Healer(), test=digits[2])
+    of_one_class = [i for i, c in zip(digits[0].ids, digits[0].targets.tolist(), strict=True) if c == 3][:65]
+    outcome = steward.forget(of_one_class)
+    assert f"rests on {len(digits[2])} samples" in str(outcome.verdict)
 
 
 def test_copies_under_other_ids_are_reported(original: Trained, digits: Parts, reserve: SpareSet) -> None:

@@ -6,9 +6,11 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import torch
+
 from unscathed.audit import Tolerance, Verdict, audit
 from unscathed.healing import Healer
-from unscathed.problems import Problems, some
+from unscathed.problems import BadInputError, Problems, some
 from unscathed.reserve import SpareSet, Twins
 from unscathed.samples import Samples, as_ids
 from unscathed.training import Callback, Event, Trained
@@ -108,7 +110,7 @@ class Steward:
         _warn_of_copies(retain, forgotten)
         twins = self.reserve.match(forgotten, self.trained) if self.healer.uses_twins else None
         stand_ins = twins.samples if twins is not None else None
-        unseen = self._unseen(stand_ins)
+        unseen = self._unseen(forgotten, stand_ins)
 
         unlearned = self.unlearner.unlearn(self.trained, self.samples, wanted, callbacks=self.callbacks)
         healed = self.healer.heal(
@@ -134,18 +136,26 @@ class Steward:
         self.samples = retain + stand_ins if stand_ins is not None else retain
         return Outcome(healed, verdict, twins)
 
-    def _unseen(self, stand_ins: Samples | None) -> Samples:
-        """What the model will never have seen: the spares left over, or test samples where none are."""
+    def _unseen(self, forgotten: Samples, stand_ins: Samples | None) -> Samples:
+        """What the model will never have seen, to compare the forgotten with: spares left over, else test samples."""
         spares = self.reserve.unspent
         left = spares.without(stand_ins.ids) if stand_ins is not None else spares
-        problems = Problems("cannot audit what would come of this request")
-        problems.require(
-            len(left) > 0 or self.test is not None,
-            "it would spend the last spares, and nothing unseen would be left to compare with; "
-            "hold back a larger reserve, or give test=…",
+        for unseen in (left, self.test):
+            if unseen is not None and self._comparable(forgotten, unseen):
+                return unseen
+        raise BadInputError(
+            "cannot audit what would come of this request",
+            [
+                "it would spend the last spares of the forgotten samples' classes, and nothing unseen would be left to "
+                "compare them with; hold back a larger reserve, or give test=…"
+            ],
         )
-        problems.raise_any()
-        return left if len(left) or self.test is None else self.test
+
+    def _comparable(self, forgotten: Samples, unseen: Samples) -> bool:
+        if not len(unseen):
+            return False
+        labels, others = (self.trained.task.labels(part.targets) for part in (forgotten, unseen))
+        return labels is None or others is None or bool(torch.isin(others, labels).any())
 
 
 def _warn_of_copies(retain: Samples, forgotten: Samples) -> None:

@@ -38,13 +38,14 @@ PAIRS_SHOWN = 6
 
 @dataclass(frozen=True)
 class Attack:
-    """What an adversary chose, and what answers it: gold, and twins."""
+    """What an adversary chose, and what answers it: gold, and the twins that were spent on it."""
 
     adversary: str
     forgotten: Samples
     retain: Samples
     gold: Trained
     twins: Twins
+    reserve: SpareSet
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,14 @@ class Demo:
     def run(self, save: Callable[[Results], None] = lambda _: None) -> Results:
         """Do it all; ``save`` is called after each adversary with what there is so far."""
         self.say(f"training the original on {len(self.samples):,} samples, {len(self.spares):,} held back")
-        original = self._fit("original")
+        original = fit(
+            self.setup.task,
+            self.samples,
+            self.setup.recipe,
+            seed=self.seed,
+            callbacks=self.callbacks,
+            what="original",
+        )
         precision = str(original.machine.precision).removeprefix("torch.")
         self.results.environment |= {"device": str(original.machine.device), "precision": precision}
         originals = dict.fromkeys(self.unlearners, original)
@@ -129,24 +137,17 @@ class Demo:
             save(self.results)
         return self.results
 
-    def _fit(self, what: str) -> Trained:
-        return fit(
-            self.setup.task,
-            self.samples,
-            self.setup.recipe,
-            seed=self.seed,
-            callbacks=self.callbacks,
-            what=what,
-        )
-
     def _face(self, adversary: str, original: Trained, originals: dict[str, Trained]) -> None:
         self.say(f"{adversary}: choosing what to have forgotten")
         wanted = choose(adversary, original, self.samples, self.setup.test, self.seed)
         forgotten, retain = self.samples.only(wanted), self.samples.without(wanted)
         self.say(f"{adversary}: training gold without the {len(forgotten):,} forgotten")
         gold = Retrain().unlearn(original, self.samples, wanted, callbacks=self.callbacks)
-        twins = SpareSet(self.spares, Cosine(Features()), shortfall="partial").match(forgotten, original)
-        attack = Attack(adversary, forgotten, retain, gold, twins)
+        # Each attack is a story of its own, and meets a full reserve.
+        reserve = SpareSet(self.spares, Cosine(Features()), shortfall="partial")
+        twins = reserve.match(forgotten, original)
+        reserve.spend(twins)
+        attack = Attack(adversary, forgotten, retain, gold, twins, reserve)
         self._note(attack)
         for name, before in originals.items():
             self._answer(attack, name, before)
@@ -197,7 +198,7 @@ class Demo:
                 same_procedure=references.same_procedure,
                 original=references.original,
             )
-        spent = len(attack.twins) if healer is not None and "twins" in healer else 0
+        used_twins = stage == "healed" and Healer(strategy=healer or "retain").uses_twins
         event = trained.history[-1]
         self.results.rows.append(
             Row(
@@ -218,7 +219,7 @@ class Demo:
                 steps=event.steps,
                 seconds=event.seconds,
                 forget_size=len(forgotten),
-                reserve_left=len(self.spares) - spent,
+                reserve_left=len(attack.reserve if used_twins else self.spares),
                 whole=verdict.whole if verdict else None,
                 forgotten=verdict.forgotten if verdict else None,
             )

@@ -59,7 +59,7 @@ def demo(
     """Attack a model trained with a reserve, unlearn four ways, heal, audit against gold, and write a report."""
     # Imported here, so that --help and mistakes answer at once.
     from unscathed.lab.demo import ADVERSARIES, UNLEARNERS, Demo, check_names, write
-    from unscathed.lab.report import summary_table
+    from unscathed.lab.report import missing_extras, summary_table
     from unscathed.lab.setups import setup
     from unscathed.training import Progress
 
@@ -67,6 +67,7 @@ def demo(
     try:
         problems = Problems("cannot run the demo")
         check_names(problems, adversary or (), unlearner or ())
+        problems.extend(missing_extras())
         problems.require(not out.exists() or out.is_dir(), f"--out {out} is not a folder")
         problems.raise_any()
         console.print(f"[dim]loading {dataset}[/dim]")

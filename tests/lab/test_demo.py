@@ -133,6 +133,14 @@ def test_mistakes_are_named_before_any_training(arguments: list[str], words: lis
     assert "training" not in shown
 
 
+def test_what_the_report_needs_is_asked_for_before_any_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unscathed.lab.report.missing_extras", lambda: ["plotly is missing; pip install it"])
+    ran = CliRunner().invoke(app, ["demo", "--adversary", "nice"])
+    assert ran.exit_code == 2
+    assert "plotly is missing" in ran.output
+    assert "unknown adversary nice" in " ".join(ran.output.split())
+
+
 def test_unknown_names_are_refused_by_the_demo_itself() -> None:
     with pytest.raises(BadInputError, match="unknown adversary nobody"):
         Demo(digit_setup(), adversaries=["nobody"])

@@ -37,10 +37,15 @@ def write_report(results: Results, path: Path) -> None:
         BadInputError: what the page is made with is not installed.
     """
     problems = Problems("cannot write the report")
-    for name, module in EXTRAS.items():
-        problems.require(find_spec(module) is not None, f"{name} is missing; pip install 'unscathed[lab]'")
+    problems.extend(missing_extras())
     problems.raise_any()
     write_atomically(path, _page(results).encode())
+
+
+def missing_extras() -> list[str]:
+    """What a report is made with and is not installed, a sentence each: to be asked before the work starts."""
+    missing = [name for name, module in EXTRAS.items() if find_spec(module) is None]
+    return [f"{name} is missing; pip install 'unscathed[lab]'" for name in missing]
 
 
 def _page(results: Results) -> str:

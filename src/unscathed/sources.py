@@ -27,14 +27,14 @@ def as_tensor(values: Any, name: str, problems: Problems) -> Tensor:
         problems: where to note them; something empty is returned then.
     """
     if isinstance(values, Tensor):
-        return values.detach()
+        return values.detach().cpu()  # training moves samples to its device where they fit
     if isinstance(values, list | tuple) and values:
         shapes = Counter(tuple(np.shape(v)) for v in values)
         if len(shapes) > 1:
             problems.require(False, f"{name} have mixed shapes ({some(shapes)}); make them equal, e.g. resize")
             return torch.empty(len(values), 0)
         if isinstance(values[0], Tensor):
-            return torch.stack(list(values)).detach()
+            return torch.stack(list(values)).detach().cpu()
     array = np.asarray(values)
     if not problems.require(
         array.dtype.kind in "biuf", f"{name} are of type {array.dtype}; give numbers (encode text and categories first)"

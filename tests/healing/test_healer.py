@@ -53,12 +53,13 @@ def test_healing_repeats_itself_and_does_not_repeat_the_last_healing(damaged: Tr
     assert any(not torch.equal(one.weights[n], third.weights[n]) for n in one.weights)
 
 
-@pytest.mark.parametrize(("strategy", "kept"), [("twins", True), ("retain+twins", False), ("retain", False)])
-def test_a_few_twins_do_not_move_normalisation(strategy: Strategy, kept: bool) -> None:
+@pytest.mark.parametrize("strategy", ["retain+twins", "retain", "twins"])
+def test_normalisation_follows_what_is_healed_on(strategy: Strategy) -> None:
+    """Frozen statistics made healing on twins alone diverge on CIFAR-10 at the healer's own learning rate."""
     task = ClassificationTask(lambda: nn.Sequential(nn.Linear(3, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)), 3)
     trained = fit(task, RETAIN, RECIPE, seed=0)
     healed = Healer(strategy=strategy, steps=5).heal(trained, retain=RETAIN, twins=TWINS)
-    assert torch.equal(healed.weights["1.running_mean"], trained.weights["1.running_mean"]) == kept
+    assert not torch.equal(healed.weights["1.running_mean"], trained.weights["1.running_mean"])
 
 
 def test_no_twins_left_is_not_the_end(damaged: Trained) -> None:

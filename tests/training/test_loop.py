@@ -92,21 +92,6 @@ def test_tuning_starts_where_it_is_told_and_changes_nothing_in_place() -> None:
     assert set(tuned.ids) == set(blobs().ids) | set(blobs(seed=1).ids)
 
 
-def test_normalisation_can_be_frozen() -> None:
-    task = ClassificationTask(lambda: ColourNet(2, (4, 4, 4, 4)), 2)
-    trained = fit(task, pictures(), Recipe(epochs=1), seed=0)
-
-    def statistics(frozen: bool) -> torch.Tensor:
-        tuned = tune(
-            trained, pictures(), Recipe(steps=2), seed=0, kind="healed", by="test", freeze_normalisation=frozen
-        )
-        return torch.cat([w for name, w in tuned.weights.items() if "running" in name])
-
-    kept = torch.cat([w for name, w in trained.weights.items() if "running" in name])
-    assert torch.equal(statistics(True), kept)
-    assert not torch.equal(statistics(False), kept)
-
-
 def test_a_single_sample_can_be_trained_on() -> None:
     task = ClassificationTask(lambda: ColourNet(2, (4, 4, 4, 4)), 2)
     assert fit(task, pictures(1), Recipe(steps=2), seed=0).history[0].steps == 2

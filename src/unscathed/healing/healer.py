@@ -156,8 +156,6 @@ class Healer:
             seed=seed,
             kind="healed",
             by=repr(self),
-            # A few twins say little about how the whole data is spread; normalisation keeps what it learned from it.
-            freeze_normalisation=self.strategy == "twins",
             callbacks=callbacks,
             what=what,
         )

@@ -68,7 +68,6 @@ def tune(
     seed: int,
     kind: str,
     by: str,
-    freeze_normalisation: bool = False,
     callbacks: Sequence[Callback] = (),
     what: str = "training",
 ) -> Trained:
@@ -81,7 +80,6 @@ def tune(
         seed: of batch order, augmentation and dropout.
         kind: the event's kind in the history.
         by: who does this, for the history.
-        freeze_normalisation: leave batch normalisation's statistics as they are.
         callbacks: progress, histories.
         what: the job's name, for callbacks.
 
@@ -90,7 +88,7 @@ def tune(
     """
     started = time.perf_counter()
     model = trained.model()
-    steps = _train(model, trained.task, samples, recipe, trained.machine, seed, freeze_normalisation, callbacks, what)
+    steps = _train(model, trained.task, samples, recipe, trained.machine, seed, callbacks, what)
     event = Event(kind=kind, by=by, samples=len(samples), steps=steps, seconds=time.perf_counter() - started)
     known = set(trained.ids)
     return trained.after(model, event, ids=(*trained.ids, *(i for i in samples.ids if i not in known)))
@@ -141,7 +139,6 @@ def _train(
     recipe: Recipe,
     machine: Machine,
     seed: int,
-    freeze_normalisation: bool,
     callbacks: Sequence[Callback],
     what: str,
 ) -> int:
@@ -153,7 +150,7 @@ def _train(
     order, noise = generator(seed, "batch order"), generator(seed, "augmentation")
 
     model.train()
-    if freeze_normalisation or batch_size == 1:
+    if batch_size == 1:
         # A single sample has no variance to normalise by.
         for layer in model.modules():
             if isinstance(layer, _BatchNorm):

@@ -151,6 +151,7 @@ def test_outcomes(low: float, high: float, outcome: str) -> None:
 def test_a_verdict_reads_like_a_sentence() -> None:
     check = Check("score on test samples", Difference(0.971, 0.975, -0.012, 0.006), -0.02, None, percent=True)
     text = str(Verdict((check,), (check,)))
+    assert "against unseen samples' 97.5 %" in check.describe("unseen samples")
     assert text.splitlines()[:2] == [
         "whole: pass",
         "  ✓ score on test samples: 97.1 % against gold's 97.5 %, -0.4 [-1.2, +0.6], tolerated at least -2.0",

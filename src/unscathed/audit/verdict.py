@@ -54,6 +54,7 @@ class Check:
         def show(value: float, sign: str = "") -> str:
             return f"{value * scale:{sign}.{digits}f}"
 
+        possessive = "'" if reference.endswith("s") else "'s"
         bounds = {
             (False, True): f"at least {show(self.lowest or 0, '+')}",
             (True, False): f"at most {show(self.highest or 0, '+')}",
@@ -61,7 +62,7 @@ class Check:
             (True, True): "anything",
         }[(self.lowest is None, self.highest is None)]
         return (
-            f"{MARKS[self.outcome]} {self.name}: {show(of.value)}{unit} against {reference}'s "
+            f"{MARKS[self.outcome]} {self.name}: {show(of.value)}{unit} against {reference}{possessive} "
             f"{show(of.reference)}{unit}, {show(of.difference, '+')} "
             f"[{show(of.low, '+')}, {show(of.high, '+')}], tolerated {bounds}"
         )

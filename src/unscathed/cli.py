@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from pathlib import Path
@@ -68,7 +69,12 @@ def demo(
         problems = Problems("cannot run the demo")
         check_names(problems, adversary or (), unlearner or ())
         problems.extend(missing_extras())
-        problems.require(not out.exists() or out.is_dir(), f"--out {out} is not a folder")
+        # Asked of the nearest folder that is there, so that a mistake leaves no new folder behind.
+        nearest = next(folder for folder in (out.resolve(), *out.resolve().parents) if folder.exists())
+        problems.require(
+            nearest.is_dir() and os.access(nearest, os.W_OK),
+            f"--out {out} cannot be written: {nearest} is not a folder that you may write to",
+        )
         problems.raise_any()
         console.print(f"[dim]loading {dataset}[/dim]")
         chosen = setup(dataset, data, seed=seed)

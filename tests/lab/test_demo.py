@@ -122,7 +122,8 @@ def test_the_command_line_writes_both_files_and_names_them(tmp_path: Path) -> No
     [
         (["--adversary", "nice", "--unlearner", "fisher", "luck"], ["adversary nice", "unlearner luck", "2 problems"]),
         (["--dataset", "nowhere"], ["none of digits, mnist, cifar10", "no such folder"]),
-        (["--out", __file__], ["is not a folder"]),
+        (["--out", __file__], ["is not a folder that you may write to"]),
+        (["--out", f"{__file__}/inside"], ["cannot be written"]),
     ],
 )
 def test_mistakes_are_named_before_any_training(arguments: list[str], words: list[str]) -> None:

@@ -42,7 +42,7 @@ class OutputView(BlindView):
         samples: the samples whose removal it may request.
     """
 
-    __slots__ = ("labels", "margins", "outputs", "queries")
+    __slots__ = ("labels", "margins", "outputs")
 
     outputs: Callable[[Samples], Tensor]
     """The model's outputs for samples, [n, ...]."""

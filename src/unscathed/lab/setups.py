@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from torch import nn
+
 from unscathed.lab import datasets
+from unscathed.lab.datasets import Dataset
 from unscathed.lab.models import ColourNet, DigitNet, SmallNet
 from unscathed.problems import BadInputError
 from unscathed.samples import Samples
@@ -47,34 +51,23 @@ def setup(name: str, data: str | Path | None = None, *, seed: int = 0) -> Setup:
         BadInputError: the data is not there or cannot be read.
     """
     if name == "digits":
-        return Setup(
-            name, *datasets.digits(seed=seed), ClassificationTask(DigitNet, 10), Recipe(epochs=20, batch_size=64)
-        )
+        return _setup(datasets.digits(seed=seed), DigitNet, Recipe(epochs=20, batch_size=64))
     if name == "mnist":
-        return Setup(
-            name,
-            *datasets.mnist(data),
-            ClassificationTask(SmallNet, 10, normalise=([0.1307], [0.3081])),
-            Recipe(epochs=6, batch_size=256, learning_rate=4e-3),
-        )
+        return _setup(datasets.mnist(data), SmallNet, Recipe(epochs=6, batch_size=256, learning_rate=4e-3))
     if name == "cifar10":
-        return Setup(
-            name,
-            *datasets.cifar10(data),
-            ClassificationTask(ColourNet, 10, normalise=([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])),
-            _colour_recipe(epochs=9),
-        )
+        return _setup(datasets.cifar10(data), ColourNet, _colour_recipe(epochs=9))
     folder = Path(name)
     if not folder.is_dir():
         raise BadInputError(
             "cannot find the data set", [f"{name!r} is none of {', '.join(BUILT_IN)}, and there is no such folder"]
         )
-    samples, test = datasets.image_folder(folder)
-    assert samples.classes is not None
-    task = ClassificationTask(
-        partial(ColourNet, len(samples.classes)), len(samples.classes), normalise=([0.5] * 3, [0.25] * 3)
-    )
-    return Setup(folder.resolve().name, samples, test, task, _colour_recipe(epochs=30, batch_size=64))
+    return _setup(datasets.image_folder(folder), ColourNet, _colour_recipe(epochs=30, batch_size=64))
+
+
+def _setup(dataset: Dataset, model: Callable[[int], nn.Module], recipe: Recipe) -> Setup:
+    classes = dataset.facts["classes"]
+    task = ClassificationTask(partial(model, classes), classes, normalise=dataset.facts.get("normalise"))
+    return Setup(dataset.name, dataset.samples, dataset.test, task, recipe)
 
 
 def _colour_recipe(epochs: float, batch_size: int = 256) -> Recipe:

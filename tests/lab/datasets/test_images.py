@@ -18,8 +18,8 @@ def test_digits_are_whole_and_repeat_themselves() -> None:
     assert samples.shape == (1, 8, 8)
     assert int(samples.inputs.max()) == 255
     assert torch.bincount(test.targets).min() >= 34
-    assert datasets.digits()[1].ids == test.ids
-    assert datasets.digits(seed=1)[1].ids != test.ids
+    assert datasets.digits().test.ids == test.ids
+    assert datasets.digits(seed=1).test.ids != test.ids
 
 
 def folder_of(tmp_path: Path, parts: dict[str, list[str]]) -> Path:

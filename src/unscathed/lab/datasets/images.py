@@ -1,4 +1,4 @@
-"""Data sets: each function returns ``(samples, test)``."""
+"""Data sets of images."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from unscathed.lab.datasets.dataset import Dataset, folder_of
 from unscathed.problems import BadInputError, Problems
 from unscathed.samples import Samples
 
 
-def digits(*, seed: int = 0) -> tuple[Samples, Samples]:
+def digits(*, seed: int = 0) -> Dataset:
     """scikit-learn's handwritten digits (1,797 of 8×8 pixels, 10 classes), a fifth of them as test samples.
 
     Source: Alpaydin and Kaynak 1998, "Optical Recognition of Handwritten Digits" (UCI), shipped with scikit-learn.
@@ -21,20 +22,23 @@ def digits(*, seed: int = 0) -> tuple[Samples, Samples]:
     data = load_digits()
     pixels = np.round(data.images * (255 / 16)).astype(np.uint8)[:, None]
     ids = [f"digit-{i}" for i in range(len(pixels))]
-    return Samples(pixels, data.target, ids, classes=[str(c) for c in range(10)]).split(reserve=0.2, seed=seed)
+    samples, test = Samples(pixels, data.target, ids, classes=[str(c) for c in range(10)]).split(reserve=0.2, seed=seed)
+    return Dataset("digits", samples, test)
 
 
-def mnist(path: str | Path | None = None) -> tuple[Samples, Samples]:
+def mnist(path: str | Path | None = None) -> Dataset:
     """MNIST (60,000 and 10,000 of 28×28 pixels), from a folder of parquet files or from the hub (``ylecun/mnist``)."""
-    return _hugging_face("ylecun/mnist", path)
+    parts = _hugging_face("ylecun/mnist", folder_of("mnist", path))
+    return Dataset("mnist", *parts, {"normalise": ([0.1307], [0.3081])})
 
 
-def cifar10(path: str | Path | None = None) -> tuple[Samples, Samples]:
+def cifar10(path: str | Path | None = None) -> Dataset:
     """CIFAR-10 (50,000 and 10,000 of 32×32 pixels), from parquet files or from the hub (``uoft-cs/cifar10``)."""
-    return _hugging_face("uoft-cs/cifar10", path)
+    parts = _hugging_face("uoft-cs/cifar10", folder_of("cifar10", path))
+    return Dataset("cifar10", *parts, {"normalise": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])})
 
 
-def image_folder(path: str | Path, *, size: int = 32) -> tuple[Samples, Samples]:
+def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
     """An image folder in AFHQ's layout: ``train/CLASS/*`` and ``val/CLASS/*`` or ``test/CLASS/*``.
 
     Args:
@@ -65,7 +69,7 @@ def image_folder(path: str | Path, *, size: int = 32) -> tuple[Samples, Samples]
         f"train has the classes {train.classes}, {held_out.name} has {test.classes}; they must be the same",
     )
     problems.raise_any()
-    return train, test
+    return Dataset(folder.resolve().name, train, test, {"normalise": ([0.5] * 3, [0.25] * 3)})
 
 
 def _hugging_face(name: str, path: str | Path | None) -> tuple[Samples, Samples]:

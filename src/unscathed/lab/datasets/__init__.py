@@ -1,0 +1,6 @@
+"""Data sets: each function returns a `Dataset`, which unpacks into ``(samples, test)``."""
+
+from unscathed.lab.datasets.dataset import Dataset
+from unscathed.lab.datasets.images import cifar10, digits, image_folder, mnist
+
+__all__ = ["Dataset", "cifar10", "digits", "image_folder", "mnist"]

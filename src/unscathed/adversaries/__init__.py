@@ -1,6 +1,6 @@
 """Adversaries: views, and who chooses what must be forgotten from them."""
 
-from unscathed.adversaries.base import Adversary
+from unscathed.adversaries.base import Adversary, Ranking
 from unscathed.adversaries.blind import OneClass, Random
 from unscathed.adversaries.output_aware import OutputAware
 from unscathed.adversaries.parameter_aware import ParameterAware
@@ -15,4 +15,5 @@ __all__ = [
     "ParameterAware",
     "ParameterView",
     "Random",
+    "Ranking",
 ]

@@ -43,6 +43,10 @@ class Adversary(ABC, Generic[View]):
         Raises:
             BadInputError: the view shows less than this adversary needs, or the budget exceeds the samples.
         """
+        return self._choose(view, self.check(view))
+
+    def check(self, view: BlindView) -> int:
+        """How many samples the budget allows of this view's; raises `BadInputError` where it shows too little."""
         problems = Problems(f"cannot attack with {type(self).__name__}")
         needed = type(self).view_type
         if problems.require(
@@ -54,7 +58,7 @@ class Adversary(ABC, Generic[View]):
                 f"budget={self.budget} leaves none of {available} samples; lower it",
             )
         problems.raise_any()
-        return self._choose(view, self.count(len(view.samples)))
+        return self.count(len(view.samples))
 
     def count(self, available: int) -> int:
         """How many of so many samples the budget allows, at least 1."""
@@ -63,6 +67,29 @@ class Adversary(ABC, Generic[View]):
     @abstractmethod
     def _choose(self, view: View, count: int) -> tuple[str, ...]:
         """The work; everything has been checked."""
+
+
+class Ranking(Adversary[View]):
+    """An adversary that values each sample once, and asks for the most valuable, however many it may."""
+
+    def choose(self, view: View, *, values: Tensor | None = None) -> tuple[str, ...]:
+        """The ids to have forgotten, most wanted first.
+
+        Args:
+            view: what the adversary may know.
+            values: what `values` gave for this view before, float [n]: budgets share it.
+
+        Raises:
+            BadInputError: the view shows less than this adversary needs, or the budget exceeds the samples.
+        """
+        return super().choose(view) if values is None else highest(view.samples, values, self.check(view))
+
+    @abstractmethod
+    def values(self, view: View) -> Tensor:
+        """How much each of the view's samples is wanted, [n], higher is more."""
+
+    def _choose(self, view: View, count: int) -> tuple[str, ...]:
+        return highest(view.samples, self.values(view), count)
 
 
 def highest(samples: Samples, values: Tensor, count: int) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from unscathed.adversaries.base import Adversary, highest
+from torch import Tensor
+
+from unscathed.adversaries.base import Ranking
 from unscathed.adversaries.views import OutputView
 
 
-class OutputAware(Adversary[OutputView]):
+class OutputAware(Ranking[OutputView]):
     """Asks for the samples of which the model is least sure: they hold its decision boundaries in place.
 
     Args:
@@ -21,5 +23,6 @@ class OutputAware(Adversary[OutputView]):
     def __repr__(self) -> str:
         return f"OutputAware(budget={self.budget})"
 
-    def _choose(self, view: OutputView, count: int) -> tuple[str, ...]:
-        return highest(view.samples, -view.margins(view.samples), count)
+    def values(self, view: OutputView) -> Tensor:
+        """How unsure the model is of each sample, [n]."""
+        return -view.margins(view.samples)

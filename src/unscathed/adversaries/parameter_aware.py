@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from unscathed.adversaries.base import Adversary, highest
+from torch import Tensor
+
+from unscathed.adversaries.base import Ranking
 from unscathed.adversaries.views import ParameterView
 
 
-class ParameterAware(Adversary[ParameterView]):
+class ParameterAware(Ranking[ParameterView]):
     """Asks for the samples whose gradients are most aligned with the validation loss's.
 
     A training step on sample i lowers the validation loss by ``η ∇ℓ_i · ∇L_val`` (to first order), so the samples
@@ -27,7 +29,8 @@ class ParameterAware(Adversary[ParameterView]):
     def __repr__(self) -> str:
         return f"ParameterAware(budget={self.budget})"
 
-    def _choose(self, view: ParameterView, count: int) -> tuple[str, ...]:
+    def values(self, view: ParameterView) -> Tensor:
+        """The product of each sample's gradient with the validation loss's, [n]."""
         function = view.function()
         direction = function.mean_gradient(view.validation)
-        return highest(view.samples, function.directional_derivatives(view.samples, direction), count)
+        return function.directional_derivatives(view.samples, direction)

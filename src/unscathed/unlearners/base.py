@@ -19,6 +19,9 @@ class Unlearner(ABC):
 
     needs_retained: ClassVar[bool] = True
     """Whether samples that stay must be at hand."""
+    exact: ClassVar[bool] = False
+    """Whether the result is, to the bit, what training without the forgotten would have given; then nothing is drawn
+    at random that training did not draw."""
     needs_checkpoints: ClassVar[bool] = False
     """Whether the model must have been trained in shards, with checkpoints (`Sisa.fit`)."""
 

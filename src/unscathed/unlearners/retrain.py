@@ -17,6 +17,8 @@ class Retrain(Unlearner):
     ``θ' = fit(D \\ D_u)``, with the recipe and seed of the original. Exact by definition.
     """
 
+    exact = True
+
     def _unlearn(
         self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
     ) -> Trained:

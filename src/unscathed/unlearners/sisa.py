@@ -38,6 +38,7 @@ class Sisa(Unlearner):
     """
 
     needs_checkpoints = True
+    exact = True
 
     shards: int = 3
     slices: int = 2

@@ -1,0 +1,42 @@
+"""Defaults: the model and the recipe that suit a data set, where a file names none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unscathed.lab.components import Component
+from unscathed.training import Flip, Recipe, Shift
+
+_COLOUR: dict[str, Any] = {
+    "batch_size": 256,
+    "optimizer": "sgd",
+    "learning_rate": 0.2,
+    "weight_decay": 5e-4,
+    "augment": (Flip(), Shift(2)),
+}
+_KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
+    "digits": ("DigitNet", {"epochs": 20, "batch_size": 64}),
+    "mnist": ("SmallNet", {"epochs": 6, "batch_size": 256, "learning_rate": 4e-3}),
+    "cifar10": ("ColourNet", {"epochs": 9, **_COLOUR}),
+    "image_folder": ("ColourNet", {"epochs": 30, **_COLOUR, "batch_size": 64}),
+}
+
+
+def default_model(dataset: Component) -> Component | None:
+    """The model that suits a data set; None where only its user knows."""
+    known = _KNOWN.get(dataset.name)
+    return Component("model", known[0]) if known else None
+
+
+def recipe_of(recipe: Component, dataset: Component, model: Component | None) -> Recipe:
+    """The recipe: what the file says, and for what it leaves out what suits the data set's own model.
+
+    Another model than that learns by other rules: it starts from `Recipe`'s defaults.
+    """
+    known = _KNOWN.get(dataset.name)
+    defaults = known[1] if known and model is not None and model.name == known[0] else {}
+    said = dict(recipe.arguments)
+    if "steps" in said:
+        defaults = {name: value for name, value in defaults.items() if name != "epochs"}
+    made: Recipe = recipe.build(defaults)
+    return made

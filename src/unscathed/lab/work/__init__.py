@@ -1,0 +1,23 @@
+"""Work: the pieces that an experiment is made of, shared by its cells and found again."""
+
+from unscathed.lab.work.base import Bench, Work
+from unscathed.lab.work.data import Data
+from unscathed.lab.work.models import Gold, Open, Opened, Original, Unlearned, original_for, unlearned_by
+from unscathed.lab.work.requests import Choice, Match, SpareVectors, Values
+
+__all__ = [
+    "Bench",
+    "Choice",
+    "Data",
+    "Gold",
+    "Match",
+    "Open",
+    "Opened",
+    "Original",
+    "SpareVectors",
+    "Unlearned",
+    "Values",
+    "Work",
+    "original_for",
+    "unlearned_by",
+]

@@ -1,0 +1,132 @@
+"""Work: a piece of an experiment whose result others share; a bench is where it is done or found again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from unscathed.lab.clock import Clock
+from unscathed.lab.code import code_digest
+from unscathed.lab.store import Made, Store
+from unscathed.problems import BadInputError
+from unscathed.training import Callback
+
+REMEMBERED = 24
+"""Results that a bench keeps in memory: as many as one cell needs, for a few cells."""
+
+
+class Work(ABC):
+    """A piece of work: what it is decides its key, and its key where its result is found."""
+
+    kind: ClassVar[str]
+    """What sort of work, in a word: the folder it is kept in, and the word that progress shows."""
+    kept: ClassVar[bool] = True
+    """Whether its result goes to the store: only what others share does."""
+
+    @abstractmethod
+    def needs(self) -> tuple[Work, ...]:
+        """The work that this one stands on."""
+
+    @abstractmethod
+    def identity(self) -> Any:
+        """What it is besides what it needs, as plain JSON."""
+
+    @abstractmethod
+    def make(self, bench: Bench) -> Any:
+        """Do it."""
+
+    @abstractmethod
+    def save(self, value: Any, folder: Path) -> None:
+        """Write the result to an empty folder."""
+
+    @abstractmethod
+    def load(self, folder: Path, bench: Bench) -> Any:
+        """Read what `save` wrote."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """What it is, in a few words."""
+
+    @cached_property
+    def key(self) -> str:
+        """A digest of everything that the result depends on, the code's version included."""
+        content = [self.kind, self.identity(), [work.key for work in self.needs()], code_digest()]
+        return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker computes keys for itself: its code is what counts there.
+        return {name: value for name, value in vars(self).items() if name != "key"}
+
+
+class Bench:
+    """Where work is done: finds results in memory or in the store, and does what is missing, once.
+
+    Args:
+        store: of shared results.
+        callbacks: progress of training.
+        did: told of every piece of work done here, and what it cost.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        callbacks: Sequence[Callback] = (),
+        did: Callable[[Work, Made], None] = lambda work, made: None,
+    ) -> None:
+        self.store = store
+        self.callbacks = callbacks
+        self.did = did
+        self._memory: OrderedDict[str, tuple[Any, Made]] = OrderedDict()
+
+    def obtain(self, work: Work) -> Any:
+        """The result of a piece of work, from memory, from the store, or by doing it."""
+        return self._obtain(work)[0]
+
+    def cost(self, work: Work) -> Made:
+        """What the work cost when it was done."""
+        return self._obtain(work)[1]
+
+    def _obtain(self, work: Work) -> tuple[Any, Made]:
+        if work.key in self._memory:
+            self._memory.move_to_end(work.key)
+            return self._memory[work.key]
+        found = self._find(work)
+        if found is None:
+            for needed in work.needs():
+                self._obtain(needed)
+            # Another process may be at it: whoever waits for the lock then finds the result.
+            with self.store.lock(work.key):
+                found = self._find(work) or self._do(work)
+        self._memory[work.key] = found
+        while len(self._memory) > REMEMBERED:
+            self._memory.popitem(last=False)
+        return found
+
+    def _find(self, work: Work) -> tuple[Any, Made] | None:
+        folder = self.store.find(work.kind, work.key) if work.kept else None
+        if folder is None:
+            return None
+        try:
+            return work.load(folder, self), self.store.made(folder)
+        except (BadInputError, OSError, ValueError, KeyError, TypeError) as error:
+            if self.store.find(work.kind, work.key) is not None:
+                warnings.warn(f"{work} in the cache is damaged and is made again ({error})", stacklevel=2)
+                self.store.remove(folder)
+            return None
+
+    def _do(self, work: Work) -> tuple[Any, Made]:
+        with Clock() as clock:
+            value = work.make(self)
+        made = clock.made(what=str(work))
+        if work.kept:
+            self.store.put(work.kind, work.key, lambda folder: work.save(value, folder), made)
+        self.did(work, made)
+        return value, made

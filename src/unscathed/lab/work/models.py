@@ -1,0 +1,226 @@
+"""Models: originals, gold, and what unlearners make of originals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from unscathed.lab.components import Component
+from unscathed.lab.datasets import Dataset
+from unscathed.lab.defaults import recipe_of
+from unscathed.lab.experiment import Setting
+from unscathed.lab.work.base import Bench, Work
+from unscathed.lab.work.data import Data, identity_of
+from unscathed.samples import Samples
+from unscathed.task import Task
+from unscathed.training import Recipe, Trained, fit
+from unscathed.unlearners import Retrain, Unlearner
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A setting with its data in hand.
+
+    Args:
+        dataset: it.
+        task: what is learned.
+        recipe: how.
+        samples: to train on.
+        spares: held back.
+    """
+
+    dataset: Dataset
+    task: Task
+    recipe: Recipe
+    samples: Samples
+    spares: Samples
+
+    @property
+    def test(self) -> Samples:
+        """The test samples."""
+        return self.dataset.test
+
+
+@dataclass(frozen=True)
+class Open(Work):
+    """Opens a setting: reads the data and splits it. Each process does so for itself; nothing is kept."""
+
+    kind = "setting"
+    kept = False
+
+    setting: Setting
+
+    def needs(self) -> tuple[Work, ...]:
+        """The data."""
+        return (Data(self.setting.dataset),)
+
+    def identity(self) -> Any:
+        """What is trained on what, and how."""
+        s = self.setting
+        parts = [identity_of(part) for part in (s.model, s.task, s.reserve) if part is not None]
+        return [*parts, recipe_of(s.recipe, s.dataset, s.model).to_json(), s.seeds.split, s.seeds.training]
+
+    def make(self, bench: Bench) -> Opened:
+        """Read and split."""
+        s = self.setting
+        dataset: Dataset = bench.obtain(Data(s.dataset))
+        facts = dict(dataset.facts)
+        if s.model is not None:
+            facts["model"] = partial(s.model.build, dict(dataset.facts))
+        task: Task = s.task.build(facts)
+        samples, spares = dataset.samples.split(reserve=s.reserve.build().share, seed=s.seeds.split)
+        return Opened(dataset, task, recipe_of(s.recipe, s.dataset, s.model), samples, spares)
+
+    def save(self, value: Opened, folder: Path) -> None:
+        """Never asked for."""
+        raise NotImplementedError
+
+    def load(self, folder: Path, bench: Bench) -> Opened:
+        """Never asked for."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return f"opening {self.setting.dataset}"
+
+
+class Model(Work):
+    """Work whose result is a trained model of a setting."""
+
+    setting: Setting
+
+    def save(self, value: Trained, folder: Path) -> None:
+        """Write the model."""
+        value.save(folder)
+
+    def load(self, folder: Path, bench: Bench) -> Trained:
+        """Read the model."""
+        return Trained.load(folder, bench.obtain(Open(self.setting)).task)
+
+
+@dataclass(frozen=True)
+class Original(Model):
+    """The model before anything is forgotten.
+
+    Args:
+        setting: what it is trained on.
+        by: the unlearner that must train it its own way (SISA); None for plain training.
+    """
+
+    kind = "original"
+
+    setting: Setting
+    by: Component | None = None
+
+    def needs(self) -> tuple[Work, ...]:
+        """The setting."""
+        return (Open(self.setting),)
+
+    def identity(self) -> Any:
+        """Who trains."""
+        return identity_of(self.by) if self.by else None
+
+    def make(self, bench: Bench) -> Trained:
+        """Train."""
+        opened, seed = bench.obtain(Open(self.setting)), self.setting.seeds.training
+        if self.by is None:
+            return fit(
+                opened.task, opened.samples, opened.recipe, seed=seed, callbacks=bench.callbacks, what="original"
+            )
+        trained: Trained = self.by.build().fit(
+            opened.task, opened.samples, opened.recipe, seed=seed, callbacks=bench.callbacks
+        )
+        return trained
+
+    def __str__(self) -> str:
+        return f"training {f'{self.by} on ' if self.by else ''}{self.setting.dataset}, seed {self.setting.seed}"
+
+
+def original_for(setting: Setting, unlearner: Component) -> Original:
+    """The original that an unlearner starts from."""
+    return Original(setting, unlearner if _unlearner(unlearner).needs_checkpoints else None)
+
+
+@dataclass(frozen=True)
+class Gold(Model):
+    """The model retrained without the forgotten.
+
+    Args:
+        setting: of the original.
+        choice: what is forgotten.
+    """
+
+    kind = "gold"
+
+    setting: Setting
+    choice: Work
+
+    def needs(self) -> tuple[Work, ...]:
+        """The original, whose recipe and seed gold shares, and the forget set."""
+        return (Original(self.setting), self.choice)
+
+    def identity(self) -> Any:
+        """Nothing more."""
+        return None
+
+    def make(self, bench: Bench) -> Trained:
+        """Train again."""
+        original, samples = bench.obtain(Original(self.setting)), bench.obtain(Open(self.setting)).samples
+        return Retrain().unlearn(original, samples, bench.obtain(self.choice), callbacks=bench.callbacks)
+
+    def __str__(self) -> str:
+        return f"training gold for {self.choice}"
+
+
+@dataclass(frozen=True)
+class Unlearned(Model):
+    """What an unlearner makes of its original.
+
+    Args:
+        setting: of the original.
+        choice: what is forgotten.
+        unlearner: who does it.
+    """
+
+    kind = "unlearned"
+
+    setting: Setting
+    choice: Work
+    unlearner: Component
+
+    @cached_property
+    def method(self) -> Unlearner:
+        """The unlearner itself."""
+        return _unlearner(self.unlearner)
+
+    def needs(self) -> tuple[Work, ...]:
+        """Its original and the forget set."""
+        return (original_for(self.setting, self.unlearner), self.choice)
+
+    def identity(self) -> Any:
+        """Who does it, and from which seed."""
+        return [identity_of(self.unlearner), self.setting.seeds.unlearner]
+
+    def make(self, bench: Bench) -> Trained:
+        """Unlearn."""
+        original, choice = (bench.obtain(work) for work in self.needs())
+        samples = bench.obtain(Open(self.setting)).samples
+        # An exact method repeats the original's own random choices; only others have choices of their own.
+        seed = None if self.method.exact else self.setting.seeds.unlearner
+        return self.method.unlearn(original, samples, choice, seed=seed, callbacks=bench.callbacks)
+
+    def __str__(self) -> str:
+        return f"unlearning with {self.unlearner} for {self.choice}"
+
+
+def unlearned_by(setting: Setting, choice: Work, unlearner: Component) -> Model:
+    """What an unlearner makes of its original; retraining is gold itself, and is not done twice."""
+    if isinstance(_unlearner(unlearner), Retrain):
+        return Gold(setting, choice)
+    return Unlearned(setting, choice, unlearner)
+
+
+def _unlearner(component: Component) -> Unlearner:
+    method: Unlearner = component.build()
+    return method

@@ -1,0 +1,234 @@
+"""Requests: what an adversary asks to have forgotten, and the twins that answer it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from unscathed.adversaries import Adversary, BlindView, OutputView, ParameterView, Ranking
+from unscathed.lab.components import Component
+from unscathed.lab.experiment import Setting
+from unscathed.lab.work.base import Bench, Work
+from unscathed.lab.work.data import identity_of
+from unscathed.lab.work.models import Open, Original
+from unscathed.reserve import SpareSet, Twins
+from unscathed.samples import Samples
+from unscathed.similarity import Similarity
+from unscathed.training import Trained
+
+
+@dataclass(frozen=True)
+class Values(Work):
+    """How much a ranking adversary wants each sample: shared by all its budgets.
+
+    Args:
+        setting: of the original.
+        adversary: who ranks; its budget does not matter.
+    """
+
+    kind = "influence"
+
+    setting: Setting
+    adversary: Component
+
+    def needs(self) -> tuple[Work, ...]:
+        """The original."""
+        return (Original(self.setting),)
+
+    def identity(self) -> Any:
+        """Who ranks, whatever the budget."""
+        arguments = tuple((name, value) for name, value in self.adversary.arguments if name != "budget")
+        return identity_of(Component(self.adversary.kind, self.adversary.name, arguments))
+
+    def make(self, bench: Bench) -> Tensor:
+        """Rank."""
+        adversary = _adversary(self.adversary, self.setting)
+        assert isinstance(adversary, Ranking)
+        return adversary.values(_view(adversary, self.setting, bench)).cpu()
+
+    def save(self, value: Tensor, folder: Path) -> None:
+        """Write the values."""
+        save_file({"values": value.contiguous()}, folder / "values.safetensors")
+
+    def load(self, folder: Path, bench: Bench) -> Tensor:
+        """Read the values."""
+        return load_file(folder / "values.safetensors")["values"]
+
+    def __str__(self) -> str:
+        return f"ranking samples for {self.adversary}, {self.setting.dataset}, seed {self.setting.seed}"
+
+
+@dataclass(frozen=True)
+class Choice(Work):
+    """A forget set: ids, most wanted first.
+
+    Args:
+        setting: of the original.
+        adversary: who chooses.
+    """
+
+    kind = "forget-set"
+
+    setting: Setting
+    adversary: Component
+
+    def needs(self) -> tuple[Work, ...]:
+        """What the adversary may look at: samples, the original, or its ranking of them."""
+        adversary = _adversary(self.adversary, self.setting)
+        if isinstance(adversary, Ranking):
+            return (Values(self.setting, self.adversary),)
+        blind = adversary.view_type is BlindView
+        return (Open(self.setting),) if blind else (Original(self.setting),)
+
+    def identity(self) -> Any:
+        """Who chooses, and from which seed."""
+        return [identity_of(self.adversary), self.setting.seeds.adversary]
+
+    def make(self, bench: Bench) -> tuple[str, ...]:
+        """Choose."""
+        adversary = _adversary(self.adversary, self.setting)
+        view = _view(adversary, self.setting, bench)
+        if isinstance(adversary, Ranking):
+            return adversary.choose(view, values=bench.obtain(Values(self.setting, self.adversary)))
+        return adversary.choose(view)
+
+    def save(self, value: tuple[str, ...], folder: Path) -> None:
+        """Write the ids."""
+        (folder / "ids.json").write_text(json.dumps(value))
+
+    def load(self, folder: Path, bench: Bench) -> tuple[str, ...]:
+        """Read the ids."""
+        return tuple(json.loads((folder / "ids.json").read_text()))
+
+    def __str__(self) -> str:
+        return f"{self.adversary} on {self.setting.dataset}, seed {self.setting.seed}"
+
+
+@dataclass(frozen=True)
+class SpareVectors(Work):
+    """The reserve's vectors, in the space in which twins are sought.
+
+    Args:
+        setting: of the original.
+        similarity: the distance and its space.
+    """
+
+    kind = "features"
+
+    setting: Setting
+    similarity: Component
+
+    def needs(self) -> tuple[Work, ...]:
+        """The original, whose features they may be."""
+        return (Original(self.setting),)
+
+    def identity(self) -> Any:
+        """The similarity."""
+        return identity_of(self.similarity)
+
+    def make(self, bench: Bench) -> Tensor:
+        """Embed the spares."""
+        similarity: Similarity = self.similarity.build()
+        spares = bench.obtain(Open(self.setting)).spares
+        return similarity.embed(spares, bench.obtain(Original(self.setting))).cpu()
+
+    def save(self, value: Tensor, folder: Path) -> None:
+        """Write the vectors."""
+        save_file({"vectors": value.contiguous()}, folder / "vectors.safetensors")
+
+    def load(self, folder: Path, bench: Bench) -> Tensor:
+        """Read the vectors."""
+        return load_file(folder / "vectors.safetensors")["vectors"]
+
+    def __str__(self) -> str:
+        return f"embedding the reserve for {self.similarity}, {self.setting.dataset}, seed {self.setting.seed}"
+
+
+@dataclass(frozen=True)
+class Match(Work):
+    """Which spares stand in for a forget set.
+
+    Args:
+        setting: of the original.
+        choice: what is forgotten.
+        similarity: what makes a spare a twin.
+    """
+
+    kind = "twins"
+
+    setting: Setting
+    choice: Choice
+    similarity: Component
+
+    def needs(self) -> tuple[Work, ...]:
+        """The forget set and the reserve's vectors."""
+        return (self.choice, SpareVectors(self.setting, self.similarity))
+
+    def identity(self) -> Any:
+        """What happens where spares run short."""
+        return identity_of(self.setting.reserve)
+
+    def make(self, bench: Bench) -> Twins:
+        """Match; each attack meets a full reserve."""
+        opened = bench.obtain(Open(self.setting))
+        choice, vectors = (bench.obtain(work) for work in self.needs())
+        similarity = _Remembering(self.similarity.build(), opened.spares, vectors)
+        reserve = SpareSet(opened.spares, similarity, shortfall=self.setting.reserve.build().shortfall)
+        return reserve.match(opened.samples.only(choice), bench.obtain(Original(self.setting)))
+
+    def save(self, value: Twins, folder: Path) -> None:
+        """Write who stands in for whom."""
+        record = {name: part for name, part in asdict(_without_samples(value)).items() if name != "samples"}
+        (folder / "twins.json").write_text(json.dumps(record))
+
+    def load(self, folder: Path, bench: Bench) -> Twins:
+        """Read who stands in for whom."""
+        record = json.loads((folder / "twins.json").read_text())
+        ids = record["spare_of"].values()
+        samples = bench.obtain(Open(self.setting)).spares.only(ids) if ids else None
+        return Twins(record["spare_of"], record["distances"], samples, tuple(record["missing"]))
+
+    def __str__(self) -> str:
+        return f"matching twins for {self.choice}"
+
+
+class _Remembering:
+    """A similarity that knows the spares' vectors already."""
+
+    def __init__(self, similarity: Similarity, spares: Samples, vectors: Tensor) -> None:
+        self._similarity = similarity
+        self._spares = spares
+        self._vectors = vectors
+
+    def embed(self, samples: Samples, trained: Trained) -> Tensor:
+        if set(samples.ids) <= set(self._spares.ids):
+            return self._vectors[self._spares.positions(samples.ids)]
+        return self._similarity.embed(samples, trained).cpu()
+
+    def distances(self, queries: Tensor, candidates: Tensor) -> Tensor:
+        return self._similarity.distances(queries, candidates)
+
+
+def _without_samples(twins: Twins) -> Twins:
+    return Twins(dict(twins.spare_of), dict(twins.distances), None, twins.missing)
+
+
+def _adversary(component: Component, setting: Setting) -> Adversary[Any]:
+    adversary: Adversary[Any] = component.build({"seed": setting.seeds.adversary})
+    return adversary
+
+
+def _view(adversary: Adversary[Any], setting: Setting, bench: Bench) -> BlindView:
+    """The least that this adversary needs, and no more."""
+    opened = bench.obtain(Open(setting))
+    if adversary.view_type is BlindView:
+        return BlindView(opened.samples)
+    original = bench.obtain(Original(setting))
+    if adversary.view_type is ParameterView:
+        return ParameterView(original, opened.samples, validation=opened.test)
+    return OutputView(original, opened.samples)

@@ -11,11 +11,31 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.text import Text
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
+from unscathed.lab import running
 from unscathed.problems import BadInputError, Problems, UnscathedError
 
-app = typer.Typer(help="Machine unlearning that leaves the model whole.", no_args_is_help=True, add_completion=False)
+
+class Speaking(TyperGroup):
+    """Says what was wrong in one clear error, without a traceback, where the library raised it on purpose."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; 2 is the exit code for bad input, 1 for anything else that went wrong."""
+        try:
+            return super().invoke(ctx)
+        except UnscathedError as error:
+            Console(stderr=True).print(Text.assemble(("error ", "bold red"), str(error)))
+            raise typer.Exit(2 if isinstance(error, BadInputError) else 1) from error
+
+
+app = typer.Typer(
+    help="Machine unlearning that leaves the model whole.", cls=Speaking, no_args_is_help=True, add_completion=False
+)
+lab = typer.Typer(help="Experiments from one short file: run, table, plot, report.", no_args_is_help=True)
+app.add_typer(lab, name="lab")
+for command in (running.run, running.check, running.cache):
+    lab.command()(command)
 console = Console()
 TABLE_WIDTH = 110  # what the summary needs; a pipe has no width of its own
 

@@ -150,7 +150,8 @@ def _cells(content: Mapping[str, Any], problems: Problems) -> list[Cell]:
 
 def _axis(kind: str, entry: Any, problems: Problems) -> list[Component]:
     """The components along one axis: a list, or one entry."""
-    components = []
+    components: list[Component] = []
+    before = len(problems.found)
     for part in entry if isinstance(entry, list) else [entry]:
         if kind == "reserve" and isinstance(part, int | float):
             part = {"SpareSet": {"share": part}}
@@ -158,7 +159,7 @@ def _axis(kind: str, entry: Any, problems: Problems) -> list[Component]:
             part = {"Recipe": part}
         components += read_components(kind, _expanded(part), problems)
     # What needs no data is built once now: values out of range are found before any work starts.
-    for component in components:
+    for component in components if len(problems.found) == before else []:
         if kind in ("reserve", "similarity", "adversary", "unlearner", "healer", "recipe"):
             try:
                 component.build()

@@ -2,6 +2,7 @@
 
 from unscathed.lab.work.base import Bench, Work
 from unscathed.lab.work.data import Data
+from unscathed.lab.work.measurement import Measurement
 from unscathed.lab.work.models import Gold, Open, Opened, Original, Unlearned, original_for, unlearned_by
 from unscathed.lab.work.requests import Choice, Match, SpareVectors, Values
 
@@ -11,6 +12,7 @@ __all__ = [
     "Data",
     "Gold",
     "Match",
+    "Measurement",
     "Open",
     "Opened",
     "Original",

@@ -42,6 +42,21 @@ class Opened:
         """The test samples."""
         return self.dataset.test
 
+    @cached_property
+    def parameters(self) -> int:
+        """The model's."""
+        return int(self.task.signature()["parameters"])
+
+    def forgotten(self, choice: tuple[str, ...]) -> Samples:
+        """The samples of a forget set; the same object each time, so that models remember what they make of it."""
+        if choice not in self._forgotten:
+            self._forgotten[choice] = self.samples.only(choice)
+        return self._forgotten[choice]
+
+    @cached_property
+    def _forgotten(self) -> dict[tuple[str, ...], Samples]:
+        return {}
+
 
 @dataclass(frozen=True)
 class Open(Work):
@@ -139,7 +154,7 @@ class Original(Model):
 
 def original_for(setting: Setting, unlearner: Component) -> Original:
     """The original that an unlearner starts from."""
-    return Original(setting, unlearner if _unlearner(unlearner).needs_checkpoints else None)
+    return Original(setting, unlearner if unlearner_of(unlearner).needs_checkpoints else None)
 
 
 @dataclass(frozen=True)
@@ -192,7 +207,7 @@ class Unlearned(Model):
     @cached_property
     def method(self) -> Unlearner:
         """The unlearner itself."""
-        return _unlearner(self.unlearner)
+        return unlearner_of(self.unlearner)
 
     def needs(self) -> tuple[Work, ...]:
         """Its original and the forget set."""
@@ -216,11 +231,12 @@ class Unlearned(Model):
 
 def unlearned_by(setting: Setting, choice: Work, unlearner: Component) -> Model:
     """What an unlearner makes of its original; retraining is gold itself, and is not done twice."""
-    if isinstance(_unlearner(unlearner), Retrain):
+    if isinstance(unlearner_of(unlearner), Retrain):
         return Gold(setting, choice)
     return Unlearned(setting, choice, unlearner)
 
 
-def _unlearner(component: Component) -> Unlearner:
+def unlearner_of(component: Component) -> Unlearner:
+    """The unlearner that a component names."""
     method: Unlearner = component.build()
     return method

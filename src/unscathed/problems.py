@@ -26,6 +26,9 @@ class BadInputError(UnscathedError, ValueError):
             message = f"{what}, {len(self.problems)} problems:" + "".join(f"\n  - {p}" for p in self.problems)
         super().__init__(message)
 
+    def __reduce__(self) -> tuple[type[BadInputError], tuple[str, tuple[str, ...]]]:
+        return BadInputError, (self.what, self.problems)  # workers send it whole
+
 
 class Problems:
     """Collects what is wrong with an input, so that all of it is named at once.

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
+from unscathed.lab.code import code_digest
 from unscathed.lab.experiment import Cell, Experiment
 from unscathed.lab.store import Store
 from unscathed.lab.work import Measurement, Work
@@ -33,10 +36,9 @@ class Plan:
     found: tuple[Work, ...]
 
     @classmethod
-    def of(cls, experiment: Experiment, store: Store, results: Path) -> Plan:
-        """Plan an experiment, given what store and results hold."""
-        measurements = measurements_of(experiment.cells)
-        missing = tuple(m for m in measurements if not m.path(results).exists())
+    def of(cls, experiment: Experiment, store: Store, results: Path, *, update: bool = False) -> Plan:
+        """Plan an experiment, given what store and results hold (see `missing_of`)."""
+        measurements, missing = measurements_of(experiment.cells), missing_of(experiment, results, update)
         jobs: dict[Job, tuple[Job, ...]] = {}
         found: dict[str, Work] = {}
         known: dict[str, tuple[Work, ...]] = {}
@@ -77,6 +79,20 @@ class Plan:
     def shared(self) -> tuple[Work, ...]:
         """Shared work to be done."""
         return tuple(job for job in self.jobs if isinstance(job, Work))
+
+
+def missing_of(experiment: Experiment, results: Path, update: bool = False) -> tuple[Measurement, ...]:
+    """What is not measured yet; with ``update`` also what another version of the code measured."""
+    missing = [m for m in measurements_of(experiment.cells) if not m.path(results).exists()]
+    if update:
+        there = [m for m in measurements_of(experiment.cells) if m.path(results).exists()]
+        missing += [m for m in there if _code_of(m.path(results)) != code_digest()]
+    return tuple(missing)
+
+
+def _code_of(path: Path) -> str:
+    code: str = pq.read_table(path, columns=["code"])["code"][0].as_py()
+    return code
 
 
 def measurements_of(cells: tuple[Cell, ...]) -> tuple[Measurement, ...]:

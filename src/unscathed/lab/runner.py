@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from unscathed.executors import InProcess
+from unscathed.lab.checks import check_settings
 from unscathed.lab.experiment import Experiment
-from unscathed.lab.plan import Job, Plan
+from unscathed.lab.plan import Job, Plan, missing_of
 from unscathed.lab.provenance import COMMAND, command
 from unscathed.lab.store import Store
 from unscathed.lab.work import Bench, Measurement, Work
@@ -117,6 +118,7 @@ def run(
     executor: Executor | None = None,
     watcher: Watcher | None = None,
     callbacks: Sequence[Callback] = (),
+    update: bool = False,
 ) -> Outcome:
     """Do what is missing of an experiment. Interrupted, killed or failed, it goes on where it was when run again.
 
@@ -127,17 +129,16 @@ def run(
         executor: where jobs run; by default in this process, one after the other.
         watcher: told how far it is.
         callbacks: progress of training; only jobs in this process can tell.
+        update: whether what another version of the code measured is measured again.
 
     Raises:
-        BadInputError: the results folder cannot be used, or belongs to another experiment.
+        BadInputError: the results folder cannot be used, or models do not suit their data; all of it is named.
         DiskFullError: there is no room for results.
     """
     started = time.perf_counter()
     results, store, executor = Path(results), store or Store(), executor or InProcess()
     watcher = watcher or Watcher()
     _prepare(results, experiment)
-    plan = Plan.of(experiment, store, results)
-    outcome = Outcome(there=len(plan.measurements) - len(plan.missing))
     site = Site(
         str(store.folder.resolve()),
         store.limit,
@@ -146,6 +147,9 @@ def run(
         (str(experiment.folder),) if experiment.folder else (),
         command(),
     )
+    check_settings(missing_of(experiment, results, update), _bench(site))
+    plan = Plan.of(experiment, store, results, update=update)
+    outcome = Outcome(there=len(plan.measurements) - len(plan.missing))
     if plan.jobs:
         _Run(plan, site, executor, watcher, outcome, callbacks).go()
     outcome.seconds = time.perf_counter() - started

@@ -43,6 +43,9 @@ def run(
     ] = None,
     cache: CacheOption = None,
     limit: LimitOption = "20G",
+    update: Annotated[
+        bool, typer.Option("--update", help="Measure again what other versions of the code did.")
+    ] = False,
 ) -> None:
     """Do what is missing of an experiment. Interrupted or killed, run it again: it goes on where it was."""
     from unscathed.lab.board import Board
@@ -57,7 +60,13 @@ def run(
         with Board(console) as board:
             own = isinstance(place, InProcess)
             outcome = run_experiment(
-                experiment, results, store=store, executor=place, watcher=board, callbacks=[board.steps] if own else []
+                experiment,
+                results,
+                store=store,
+                executor=place,
+                watcher=board,
+                callbacks=[board.steps] if own else [],
+                update=update,
             )
     except KeyboardInterrupt:
         console.print(f"\nInterrupted; nothing that was finished is lost. Go on with: unscathed lab run {file}")

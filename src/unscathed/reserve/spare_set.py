@@ -28,10 +28,14 @@ class ReserveExhaustedError(UnscathedError):
     def __init__(self, asked: int, left: int, detail: str) -> None:
         self.asked = asked
         self.left = left
+        self.detail = detail
         super().__init__(
             f"the reserve is exhausted: {asked} twins were asked for, {left} are left that fit ({detail}). "
             "Heal with what is left (shortfall='partial'), hold back a larger reserve, or heal without twins"
         )
+
+    def __reduce__(self) -> tuple[type[ReserveExhaustedError], tuple[int, int, str]]:
+        return ReserveExhaustedError, (self.asked, self.left, self.detail)
 
 
 @dataclass(frozen=True)

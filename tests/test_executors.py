@@ -1,0 +1,84 @@
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor, Executor
+from typing import Any
+
+import pytest
+import torch
+
+from unscathed import BadInputError
+from unscathed.executors import InProcess, Local, Ray
+
+
+def product(seed: int) -> torch.Tensor:
+    numbers = torch.randn(300, 300, generator=torch.Generator().manual_seed(seed))
+    return (numbers @ numbers).sum(dim=0)
+
+
+def threads() -> int:
+    return torch.get_num_threads()
+
+
+def fail() -> None:
+    raise BadInputError("cannot do it", ["it is wrong"])
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# First: once a cluster is up, this process stays with it.
+def test_a_cluster_that_is_not_there() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(BadInputError, match="no cluster at"):
+        Ray(1, address="127.0.0.1:1")
+
+
+@pytest.fixture(scope="module", params=["in-process", "local", "ray"])
+def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
+    made: Executor
+    if request.param == "ray":
+        pytest.importorskip("ray")
+        made = Ray(2, threads=1)
+    else:
+        made = InProcess() if request.param == "in-process" else Local(2, threads=1)
+    yield made
+    made.shutdown(cancel_futures=True)
+
+
+def test_jobs_give_the_same_bits_everywhere(executor: Executor) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        expected = [product(seed) for seed in range(4)]
+        assert all(torch.equal(a, b) for a, b in zip(executor.map(product, range(4)), expected, strict=True))
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_closures_travel(executor: Executor) -> None:
+    scale = 3
+    assert executor.submit(lambda x: scale * x, 2).result() == 6
+
+
+def test_errors_come_back_as_they_were(executor: Executor) -> None:
+    with pytest.raises(BadInputError, match="it is wrong") as caught:
+        executor.submit(fail).result()
+    assert caught.value.problems == ("it is wrong",)
+    assert executor.submit(threads).result() >= 1, "the executor works on"
+
+
+def test_a_worker_that_dies_does_not_take_the_executor_with_it(executor: Executor) -> None:
+    if isinstance(executor, InProcess):
+        pytest.skip("it would be this process")
+    with pytest.raises(BrokenExecutor):
+        executor.submit(die).result(timeout=60)
+    assert executor.submit(threads).result(timeout=60) == 1
+
+
+def test_workers_share_the_cores_out() -> None:
+    assert (Local(1).threads, Local(10**6).threads) == (len(os.sched_getaffinity(0)), 1)
+    assert Local().workers == len(os.sched_getaffinity(0))
+    with pytest.raises(BadInputError, match="workers=0"):
+        Local(0)

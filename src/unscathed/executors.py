@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import socket
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -20,6 +22,8 @@ from unscathed.problems import BadInputError, Problems
 P = ParamSpec("P")
 T = TypeVar("T")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+REACH_SECONDS = 5.0
+"""How long a cluster may take to answer; Ray itself tries for minutes, and then ends the process."""
 
 
 class InProcess(Executor):
@@ -77,8 +81,7 @@ class Local(Executor):
     def _start(self) -> Executor:
         from loky import ProcessPoolExecutor
 
-        # Set in the environment too: libraries read it when they are loaded, before any code of ours.
-        environment = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
+        environment = _environment(self.threads)
         pool: Executor = ProcessPoolExecutor(
             self.workers, initializer=_use_threads, initargs=(self.threads,), env=environment
         )
@@ -109,6 +112,8 @@ class Ray(Executor):
         self._ray = ray
         self._started = not ray.is_initialized()
         if self._started:
+            problems.require(address is None or _answers(address), f"no cluster answers at {address!r}")
+            problems.raise_any()
             # A cluster of our own has room for all workers, however many threads each has.
             room: dict[str, Any] = (
                 {} if address else {"num_cpus": self.workers * self.threads, "include_dashboard": False}
@@ -156,7 +161,7 @@ class Ray(Executor):
             self._ray.shutdown()
 
     def _new_actor(self) -> Any:
-        environment = dict.fromkeys(THREAD_VARIABLES, str(self.threads))
+        environment = _environment(self.threads)
         return self._actor.options(num_cpus=self.threads, runtime_env={"env_vars": environment}).remote(self.threads)
 
 
@@ -168,6 +173,30 @@ class _Worker:
 
     def run(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return function(*args, **kwargs)
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """What libraries read when they are loaded, before any code of ours."""
+    return {
+        **dict.fromkeys(THREAD_VARIABLES, str(threads)),
+        # Threads that spin while they wait slow down everyone else on the cores many times over.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        # glibc otherwise hands memory back to the system after each training step and asks for it again.
+        "MALLOC_MMAP_MAX_": "0",
+        "MALLOC_TRIM_THRESHOLD_": str(2**40),
+    }
+
+
+def _answers(address: str) -> bool:
+    """Whether something listens at ``host:port``; other addresses (``"auto"``) are Ray's to judge."""
+    found = re.fullmatch(r"(?:ray://)?(.+):(\d+)", address)
+    if found is None:
+        return True
+    try:
+        with socket.create_connection((found[1], int(found[2])), timeout=REACH_SECONDS):
+            return True
+    except OSError:
+        return False
 
 
 def _use_threads(threads: int) -> None:

@@ -17,7 +17,17 @@ _COLOUR: dict[str, Any] = {
 _KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "digits": ("DigitNet", {"epochs": 20, "batch_size": 64}),
     "mnist": ("SmallNet", {"epochs": 6, "batch_size": 256, "learning_rate": 4e-3}),
-    "cifar10": ("ColourNet", {"epochs": 9, **_COLOUR}),
+    "cifar10": (
+        "FastNet",
+        {
+            **_COLOUR,
+            "epochs": 8,
+            "batch_size": 512,
+            "learning_rate": 0.75,
+            "momentum": 0.85,
+            "weight_decay": 1.3e-3,
+        },
+    ),
     "image_folder": ("ColourNet", {"epochs": 30, **_COLOUR, "batch_size": 64}),
 }
 

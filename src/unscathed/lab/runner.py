@@ -25,7 +25,7 @@ from unscathed.lab.provenance import COMMAND, command
 from unscathed.lab.store import Store
 from unscathed.lab.work import Bench, Measurement, Work
 from unscathed.lab.work.measurement import MEASUREMENTS, PAIRS
-from unscathed.problems import Problems, UnscathedError
+from unscathed.problems import BadInputError, Problems, UnscathedError
 from unscathed.training import Callback
 from unscathed.training.checkpoint import write_atomically
 
@@ -36,6 +36,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 class DiskFullError(UnscathedError):
     """There is no room for results; what was finished is safe."""
+
+
+_FULL_DISK = (
+    "the disk is full ({}). Nothing that was finished is lost: make room, and run the same command again; "
+    "`unscathed lab cache` shows what the cache takes, and cleans it"
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,11 @@ class Outcome:
     seconds: float = 0.0
     computed: dict[str, int] = field(default_factory=dict)
 
+    def count(self, report: Report) -> None:
+        """Count what was done for a job."""
+        for kind, *_ in report.did:
+            self.computed[kind] = self.computed.get(kind, 0) + 1
+
 
 class Watcher:
     """Hooks that do nothing: a run tells it how far it is. Override what you need."""
@@ -147,9 +158,10 @@ def run(
         (str(experiment.folder),) if experiment.folder else (),
         command(),
     )
-    check_settings(missing_of(experiment, results, update), _bench(site))
+    read = _read(missing_of(experiment, results, update), site)
     plan = Plan.of(experiment, store, results, update=update)
     outcome = Outcome(there=len(plan.measurements) - len(plan.missing))
+    outcome.count(read)
     if plan.jobs:
         _Run(plan, site, executor, watcher, outcome, callbacks).go()
     outcome.seconds = time.perf_counter() - started
@@ -218,15 +230,10 @@ class _Run:
             self._note(job, report)
             self.watcher.on_end(job, report)
             if report.full:
-                left = sum(1 for m in self.plan.missing if m in self.waiting)
-                raise DiskFullError(
-                    f"the disk is full ({report.error}). Nothing that was finished is lost: make room, and run the "
-                    f"same command again; {left} of {len(self.plan.measurements)} measurements are left"
-                )
+                raise DiskFullError(_FULL_DISK.format(report.error))
 
     def _note(self, job: Job, report: Report) -> None:
-        for kind, *_ in report.did:
-            self.outcome.computed[kind] = self.outcome.computed.get(kind, 0) + 1
+        self.outcome.count(report)
         _append(Path(self.site.results) / JOURNAL, job, report)
         if report.error:
             self._fail(job, report)
@@ -256,17 +263,37 @@ class _Run:
 
 def perform(job: Job, site: Site, callbacks: Sequence[Callback] = ()) -> Report:
     """Do one job, in whichever process; what goes wrong is reported, not raised."""
-    started = time.perf_counter()
-    did: list[tuple[str, str, str, float]] = []
     bench = _bench(site)
     bench.callbacks = callbacks
+    if isinstance(job, Measurement):
+        return _reported(bench, lambda: job.write(bench, Path(site.results), site.experiment))
+    return _reported(bench, lambda: bench.obtain(job))
+
+
+def _read(measurements: Sequence[Measurement], site: Site) -> Report:
+    """Read the data that is missing, and see that models suit it."""
+    bench = _bench(site)
+    report = _reported(bench, lambda: check_settings(measurements, bench), passing=BadInputError)
+    if report.full:
+        raise DiskFullError(_FULL_DISK.format(report.error))
+    if report.error:
+        raise UnscathedError(f"cannot run the experiment: {report.error}\n{report.trace}")
+    _append(Path(site.results) / JOURNAL, None, report)
+    return report
+
+
+def _reported(
+    bench: Bench, do: Callable[[], object], passing: type[Exception] | tuple[type[Exception], ...] = ()
+) -> Report:
+    """Do something at a bench; errors but the ``passing`` are reported."""
+    started = time.perf_counter()
+    did: list[tuple[str, str, str, float]] = []
     bench.did = lambda work, made: did.append((work.kind, work.key, str(work), made.seconds)) if work.kept else None
     error, trace, full = "", "", False
     try:
-        if isinstance(job, Measurement):
-            job.write(bench, Path(site.results), site.experiment)
-        else:
-            bench.obtain(job)
+        do()
+    except passing:
+        raise
     except Exception as caught:
         error, trace = _one_line(caught), traceback.format_exc()
         full = isinstance(caught, OSError) and caught.errno in FULL
@@ -302,14 +329,14 @@ def _failure(site: Site, measurement: Measurement) -> Path:
     return Path(site.results) / FAILURES / f"{measurement.name}.json"
 
 
-def _append(journal: Path, job: Job, report: Report) -> None:
+def _append(journal: Path, job: Job | None, report: Report) -> None:
     """A line for each piece of work done; lines of several processes do not mix."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     entries: list[dict[str, Any]] = [
         {"time": now, "kind": kind, "key": key, "what": what, "seconds": round(seconds, 3)}
         for kind, key, what, seconds in report.did
     ]
-    if isinstance(job, Measurement) or report.error:
+    if job is not None and (isinstance(job, Measurement) or report.error):
         name = job.name if isinstance(job, Measurement) else job.key
         entry = {"time": now, "kind": "measurement", "key": name, "what": str(job), "seconds": round(report.seconds, 3)}
         entries.append({**entry, "error": report.error} if report.error else entry)

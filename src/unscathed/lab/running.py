@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import time
 from collections import defaultdict
 from concurrent.futures import Executor
@@ -56,6 +57,8 @@ def run(
     results = out or file.with_suffix("")
     store = Store(cache, limit=size(limit))
     place = executor_of(executor, workers, threads, address)
+    # A polite kill ends like Ctrl-C, so that workers end too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Board(console) as board:
             own = isinstance(place, InProcess)

@@ -12,6 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
 from unscathed.lab.clock import Clock
 from unscathed.lab.code import code_digest
 from unscathed.lab.store import Made, Store
@@ -130,3 +135,20 @@ class Bench:
             self.store.put(work.kind, work.key, lambda folder: work.save(value, folder), made)
         self.did(work, made)
         return value, made
+
+
+def save_tensors(path: Path, **tensors: Tensor) -> None:
+    """Write tensors; a full disk shows as the `OSError` that it is."""
+    path.write_bytes(tensors_to_bytes({name: tensor.contiguous() for name, tensor in tensors.items()}))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Read tensors, mapped into memory.
+
+    Raises:
+        BadInputError: the file is damaged.
+    """
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise BadInputError("cannot read tensors", [f"{path.name} is damaged ({error})"]) from error

@@ -10,12 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
-
 from unscathed.lab.code import file_digest
 from unscathed.lab.components import Component
 from unscathed.lab.datasets import Dataset
-from unscathed.lab.work.base import Bench, Work
+from unscathed.lab.work.base import Bench, Work, load_tensors, save_tensors
 from unscathed.samples import Samples
 
 
@@ -48,8 +46,7 @@ class Data(Work):
         """Rows as safetensors, ids and facts as JSON."""
         parts = {"samples": value.samples, "test": value.test}
         for name, part in parts.items():
-            rows = {"inputs": part.inputs.contiguous(), "targets": part.targets.contiguous()}
-            save_file(rows, folder / f"{name}.safetensors")
+            save_tensors(folder / f"{name}.safetensors", inputs=part.inputs, targets=part.targets)
         record = {
             "name": value.name,
             "classes": value.samples.classes,
@@ -62,7 +59,7 @@ class Data(Work):
         """Read what `save` wrote."""
         record = json.loads((folder / "dataset.json").read_text())
         samples, test = (
-            Samples(**load_file(folder / f"{name}.safetensors"), ids=record["ids"][name], classes=record["classes"])
+            Samples(**load_tensors(folder / f"{name}.safetensors"), ids=record["ids"][name], classes=record["classes"])
             for name in ("samples", "test")
         )
         return Dataset(record["name"], samples, test, record["facts"])

@@ -7,13 +7,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from unscathed.adversaries import Adversary, BlindView, OutputView, ParameterView, Ranking
 from unscathed.lab.components import Component
 from unscathed.lab.experiment import Setting
-from unscathed.lab.work.base import Bench, Work
+from unscathed.lab.work.base import Bench, Work, load_tensors, save_tensors
 from unscathed.lab.work.data import identity_of
 from unscathed.lab.work.models import Open, Original
 from unscathed.reserve import SpareSet, Twins
@@ -53,11 +52,11 @@ class Values(Work):
 
     def save(self, value: Tensor, folder: Path) -> None:
         """Write the values."""
-        save_file({"values": value.contiguous()}, folder / "values.safetensors")
+        save_tensors(folder / "values.safetensors", values=value)
 
     def load(self, folder: Path, bench: Bench) -> Tensor:
         """Read the values."""
-        return load_file(folder / "values.safetensors")["values"]
+        return load_tensors(folder / "values.safetensors")["values"]
 
     def __str__(self) -> str:
         return f"ranking samples for {self.adversary}, {self.setting.dataset}, seed {self.setting.seed}"
@@ -139,11 +138,11 @@ class SpareVectors(Work):
 
     def save(self, value: Tensor, folder: Path) -> None:
         """Write the vectors."""
-        save_file({"vectors": value.contiguous()}, folder / "vectors.safetensors")
+        save_tensors(folder / "vectors.safetensors", vectors=value)
 
     def load(self, folder: Path, bench: Bench) -> Tensor:
         """Read the vectors."""
-        return load_file(folder / "vectors.safetensors")["vectors"]
+        return load_tensors(folder / "vectors.safetensors")["vectors"]
 
     def __str__(self) -> str:
         return f"embedding the reserve for {self.similarity}, {self.setting.dataset}, seed {self.setting.seed}"

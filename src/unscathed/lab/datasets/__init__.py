@@ -1,6 +1,7 @@
 """Data sets: each function returns a `Dataset`, which unpacks into ``(samples, test)``."""
 
 from unscathed.lab.datasets.dataset import Dataset
-from unscathed.lab.datasets.images import cifar10, digits, image_folder, mnist
+from unscathed.lab.datasets.hub import hugging_face, parquet
+from unscathed.lab.datasets.images import cifar10, digits, fashion_mnist, image_folder, mnist
 
-__all__ = ["Dataset", "cifar10", "digits", "image_folder", "mnist"]
+__all__ = ["Dataset", "cifar10", "digits", "fashion_mnist", "hugging_face", "image_folder", "mnist", "parquet"]

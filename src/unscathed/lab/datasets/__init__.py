@@ -3,5 +3,17 @@
 from unscathed.lab.datasets.dataset import Dataset
 from unscathed.lab.datasets.hub import hugging_face, parquet
 from unscathed.lab.datasets.images import cifar10, digits, fashion_mnist, image_folder, mnist
+from unscathed.lab.datasets.tables import adult, csv
 
-__all__ = ["Dataset", "cifar10", "digits", "fashion_mnist", "hugging_face", "image_folder", "mnist", "parquet"]
+__all__ = [
+    "Dataset",
+    "adult",
+    "cifar10",
+    "csv",
+    "digits",
+    "fashion_mnist",
+    "hugging_face",
+    "image_folder",
+    "mnist",
+    "parquet",
+]

@@ -46,8 +46,9 @@ class Rows:
         return first, second
 
 
-def read_rows(
-    path: str | Path,
+def rows_of(
+    frame: Frame,
+    what: str,
     *,
     columns: Iterable[str],
     target: str,
@@ -55,25 +56,23 @@ def read_rows(
     split_column: str | None,
     ids: str | None,
     seed: int,
-    missing: Sequence[str] = (),
 ) -> Rows:
-    """Read a file and decide which rows are held out.
+    """Decide what the rows of a file are called and which are held out.
 
     Args:
-        path: CSV (compressed or not) or, by its suffix, parquet.
+        frame: the file's columns.
+        what: what is being attempted, for the error.
         columns: others that must be there.
         target: the column of classes.
         test: the share or number of rows to hold out, by class; not used where ``split_column`` is given.
         split_column: a column that says ``train`` or ``test`` of each row.
         ids: a column of distinct ids; None takes the row's number, from 0.
         seed: which rows are held out.
-        missing: cells that hold nothing, besides pandas' own.
 
     Raises:
-        BadInputError: the file cannot be read, or columns are missing or do not hold what they should.
+        BadInputError: columns are missing or do not hold what they should.
     """
-    problems = Problems(f"cannot read {path}")
-    frame = read_frame(path, missing)
+    problems = Problems(what)
     wanted = dict.fromkeys([*columns, target, *(c for c in (split_column, ids) if c is not None)])
     absent = [c for c in wanted if c not in frame.columns]
     problems.require(not absent, f"there is no column {some(absent)}; it has {some(frame.columns, 30)}")
@@ -101,12 +100,16 @@ def read_rows(
 def read_frame(path: str | Path, missing: Sequence[str] = ()) -> Frame:
     """A file as a data frame.
 
+    Args:
+        path: CSV (compressed or not) or, by its suffix, parquet.
+        missing: cells that hold nothing, besides pandas' own.
+
     Raises:
         BadInputError: it is not there, or is not what its suffix says.
     """
     what = f"cannot read {path}"
     try:
-        import pandas
+        import pandas  # type: ignore[import-untyped]
     except ImportError as error:
         raise BadInputError(what, ["pandas is missing; pip install 'unscathed[lab]'"]) from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unscathed.lab.datasets.dataset import Dataset, folder_of
-from unscathed.lab.datasets.frames import Frame, read_rows
+from unscathed.lab.datasets.frames import Frame, read_frame, rows_of
 from unscathed.problems import BadInputError, Problems, some
 
 
@@ -49,15 +49,15 @@ def csv(
     Raises:
         BadInputError: the file cannot be read, or columns do not hold what they should; all of it is named.
     """
-    rows = read_rows(
-        path,
+    rows = rows_of(
+        read_frame(path, missing),
+        f"cannot read {path}",
         columns=[*(categorical or ()), *drop],
         target=target,
         test=test,
         split_column=split_column,
         ids=ids,
         seed=seed,
-        missing=missing,
     )
     frame = rows.frame.drop(columns=[c for c in {target, split_column, ids, *drop} if c is not None])
     numbers = frame.select_dtypes("number").columns

@@ -7,6 +7,7 @@ unlearns, heals, attacks or audits works through these methods alone.
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -173,8 +174,7 @@ class ClassificationTask(Task):
 
     def aggregate(self, outputs: Sequence[Tensor]) -> Tensor:
         """The log of the mean predicted probability (it serves as logits)."""
-        stacked = torch.stack([o.log_softmax(1) for o in outputs])
-        return stacked.logsumexp(dim=0) - torch.log(torch.tensor(float(len(outputs))))
+        return mean_probability(outputs)
 
     def labels(self, targets: Tensor) -> Tensor | None:
         """The targets themselves."""
@@ -198,6 +198,11 @@ class ClassificationTask(Task):
     def signature(self) -> dict[str, Any]:
         """What this task is; see `Task.signature`."""
         return {**super().signature(), "classes": self.classes}
+
+
+def mean_probability(outputs: Sequence[Tensor]) -> Tensor:
+    """The log of the mean probability that several models' logits [..., classes] give; it serves as logits."""
+    return torch.stack([o.log_softmax(-1) for o in outputs]).logsumexp(dim=0) - math.log(len(outputs))
 
 
 def feature_layer(model: nn.Module, name: str | None) -> nn.Module:

@@ -1,5 +1,7 @@
 """Models: networks that train on two CPU cores, by what they read. Any ``nn.Module`` of yours does as well."""
 
 from unscathed.lab.models.images import ColourNet, DigitNet, SmallNet
+from unscathed.lab.models.tables import TableNet
+from unscathed.lab.models.texts import CharacterTransformer, TextTransformer
 
-__all__ = ["ColourNet", "DigitNet", "SmallNet"]
+__all__ = ["CharacterTransformer", "ColourNet", "DigitNet", "SmallNet", "TableNet", "TextTransformer"]

@@ -2,6 +2,7 @@
 
 from unscathed.lab.datasets.characters import characters
 from unscathed.lab.datasets.dataset import Dataset
+from unscathed.lab.datasets.frozen import features
 from unscathed.lab.datasets.hub import hugging_face, parquet
 from unscathed.lab.datasets.images import cifar10, digits, fashion_mnist, image_folder, mnist
 from unscathed.lab.datasets.tables import adult, csv
@@ -16,6 +17,7 @@ __all__ = [
     "csv",
     "digits",
     "fashion_mnist",
+    "features",
     "hugging_face",
     "image_folder",
     "mnist",

@@ -70,6 +70,11 @@ class EnsembleTask(Task):
         """As for one member."""
         return self.task.aggregate(outputs)
 
+    def quality(self, model: nn.Module, samples: Samples, seed: int) -> dict[str, float]:
+        """The mean of the members' measures."""
+        found = [self.task.quality(m, samples, seed) for m in _members(model)]
+        return {name: sum(each[name] for each in found) / len(found) for name in found[0]}
+
     def labels(self, targets: Tensor) -> Tensor | None:
         """As for one member."""
         return self.task.labels(targets)

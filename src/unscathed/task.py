@@ -64,6 +64,16 @@ class Task(ABC):
         """One output from several models' (SISA's shards); by default their mean."""
         return torch.stack(list(outputs)).mean(dim=0)
 
+    def quality(self, model: nn.Module, samples: Samples, seed: int) -> dict[str, float]:
+        """Measures of a whole model that are no mean over samples, by name (how good are the images that it draws?).
+
+        Args:
+            model: in evaluation mode.
+            samples: real ones to compare with.
+            seed: of what is drawn at random.
+        """
+        return {}
+
     def labels(self, targets: Tensor) -> Tensor | None:
         """The class of each sample, int64 [n], within which twins are sought; None where there are no classes."""
         return None

@@ -29,7 +29,7 @@ def test_a_folder_of_parquet_files(tmp_path: Path) -> None:
     dataset = datasets.parquet(pictures(tmp_path / "shades"), normalise=([0.1], [0.2]))
     assert dataset.name == "shades"
     assert (len(dataset.samples), len(dataset.test)) == (6, 4)
-    assert dataset.facts == {"classes": 2, "channels": 1, "normalise": ([0.1], [0.2])}
+    assert dataset.facts == {"classes": 2, "channels": 1, "shape": (1, 5, 5), "normalise": ([0.1], [0.2])}
 
 
 def test_numbers_with_classes_that_are_texts_and_ids(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_data_set_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 def test_parquet_reads_mnist() -> None:
     folder = data_folder("mnist")
     dataset = datasets.parquet(folder, train="test*.parquet")
-    assert dataset.facts == {"classes": 10, "channels": 1}
+    assert dataset.facts == {"classes": 10, "channels": 1, "shape": (1, 28, 28)}
     assert len(dataset.samples) == 10_000
     assert float((dataset.test.inputs.float() / 255).mean()) == pytest.approx(0.1325, abs=1e-3)
     assert torch.equal(datasets.parquet(folder, train="test*.parquet").test.targets, dataset.samples.targets)

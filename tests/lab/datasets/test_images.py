@@ -95,4 +95,4 @@ def test_fashion_mnist_is_read_in_mnists_layout(tmp_path: Path) -> None:
         (tmp_path / f"{part}.parquet").symlink_to(data_folder("mnist") / "test.parquet")
     dataset = datasets.fashion_mnist(tmp_path)
     assert (len(dataset.samples), len(dataset.test)) == (10_000, 10_000)
-    assert dataset.facts == {"classes": 10, "channels": 1, "normalise": ([0.2860], [0.3530])}
+    assert dataset.facts == {"classes": 10, "channels": 1, "shape": (1, 28, 28), "normalise": ([0.2860], [0.3530])}

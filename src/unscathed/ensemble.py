@@ -37,6 +37,7 @@ class EnsembleTask(Task):
         self.task = task
         self.members = members
         self.scores_are_shares = task.scores_are_shares  # type: ignore[misc]
+        self.score_range = task.score_range
 
     def build(self) -> nn.Module:
         """An ensemble of new models."""

@@ -33,6 +33,9 @@ class Task(ABC):
     scores_are_shares: ClassVar[bool] = False
     """Whether scores are right (1) or wrong (0), so that their mean is shown in percent."""
 
+    score_range: float = 1.0
+    """How far the scores of a model that knows nothing lie below the best: audits tolerate shares of it."""
+
     def __init__(self, *, features: FeatureSource = None) -> None:
         self.feature_source = features
 

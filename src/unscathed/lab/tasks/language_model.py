@@ -34,6 +34,7 @@ class LanguageModel(Task):
         super().__init__(features=features)
         self.model = model
         self.vocabulary = vocabulary
+        self.score_range = math.log2(vocabulary)  # what a model scores less that gives every character even odds
 
     def build(self) -> nn.Module:
         """A new model."""

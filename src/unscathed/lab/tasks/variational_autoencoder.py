@@ -54,6 +54,9 @@ class VariationalAutoencoder(Task):
     Source: Kingma and Welling 2014, "Auto-Encoding Variational Bayes".
     """
 
+    score_range = math.log(2)
+    """A model that gives every pixel even odds scores -log 2."""
+
     def __init__(
         self,
         model: Callable[[], nn.Module],

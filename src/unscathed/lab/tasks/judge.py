@@ -14,21 +14,26 @@ Array = npt.NDArray[Any]
 class Judge:
     """A small classifier of real images, which is shown generated ones.
 
+    It is fitted on one half of the real images, and generated ones are compared with the other half: those that a
+    classifier was fitted on look different to it from any that are new.
+
     Args:
-        images: real ones, [n, pixels] in 0…1; at most ``most`` of them are looked at.
+        images: real ones, [n, pixels] in 0…1; at most ``most`` of them are looked at, at random.
         labels: their classes, [n].
         most: how many.
     """
 
-    def __init__(self, images: Array, labels: Array, most: int = 5000) -> None:
+    def __init__(self, images: Array, labels: Array, most: int = 10_000) -> None:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.neural_network import MLPClassifier
 
+        chosen = np.random.default_rng(0).permutation(len(images))[:most]
+        shown, kept = np.array_split(chosen, 2)
         self._classifier = MLPClassifier((64,), max_iter=300, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self._classifier.fit(images[:most], labels[:most])
-        self._real = _moments(self._features(images[:most]))
+            self._classifier.fit(images[shown], labels[shown])
+        self._real = _moments(self._features(images[kept]))
 
     def judge(self, images: Array) -> dict[str, float]:
         """How good generated images are.
@@ -39,7 +44,8 @@ class Judge:
         Returns:
             ``confidence``: the mean probability of an image's likeliest class (high where images look like
             something); ``class_entropy``: the entropy of the mean prediction, nats (high where all classes are drawn);
-            ``frechet_distance``: between real and generated images in the classifier's hidden layer (0 at best).
+            ``frechet_distance``: between real and generated images in the classifier's hidden layer (few
+            images raise it: compare it for equally many only).
 
         Source: the parts of the inception score, Salimans et al. 2016, "Improved Techniques for Training GANs"; Heusel
         et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", equation 6 (with another classifier).

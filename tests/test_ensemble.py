@@ -1,7 +1,9 @@
+import pytest
 import torch
+from torch import nn
 
 from tests.support import blobs, tiny_task
-from unscathed import Batch
+from unscathed import Batch, ClassificationTask, Samples
 from unscathed.ensemble import Ensemble, EnsembleTask
 
 
@@ -15,3 +17,20 @@ def test_an_ensemble_predicts_the_mean_probability_of_its_members() -> None:
     torch.testing.assert_close(task.outputs(model, batch).exp(), mean)
     assert task.features(model, batch).shape == (6, 24)
     assert task.signature()["members"] == 3
+
+
+def test_measures_of_a_whole_ensemble_are_its_members_mean() -> None:
+    class Weighed(ClassificationTask):
+        score_range = 3.0
+
+        def quality(self, model: nn.Module, samples: Samples, seed: int) -> dict[str, float]:
+            return {"weight": float(next(model.parameters()).sum()) * len(samples) + seed}
+
+    member = Weighed(tiny_task().model, 3)
+    task = EnsembleTask(member, 2)
+    model = task.build()
+    assert isinstance(model, Ensemble)
+    weights = [float(next(m.parameters()).sum()) for m in model.members]
+    assert task.quality(model, blobs(6), 5) == {"weight": pytest.approx(sum(weights) / 2 * 6 + 5)}
+    assert EnsembleTask(tiny_task(), 2).quality(model, blobs(6), 5) == {}
+    assert task.score_range == 3.0

@@ -37,6 +37,7 @@ class EnsembleTask(Task):
         self.task = task
         self.members = members
         self.scores_are_shares = task.scores_are_shares  # type: ignore[misc]
+        self.score_range = task.score_range
 
     def build(self) -> nn.Module:
         """An ensemble of new models."""
@@ -69,6 +70,11 @@ class EnsembleTask(Task):
     def aggregate(self, outputs: Sequence[Any]) -> Any:
         """As for one member."""
         return self.task.aggregate(outputs)
+
+    def quality(self, model: nn.Module, samples: Samples, seed: int) -> dict[str, float]:
+        """The mean of the members' measures."""
+        found = [self.task.quality(m, samples, seed) for m in _members(model)]
+        return {name: sum(each[name] for each in found) / len(found) for name in found[0]}
 
     def labels(self, targets: Tensor) -> Tensor | None:
         """As for one member."""

@@ -15,6 +15,10 @@ from unscathed.problems import BadInputError, Problems, some
 
 Array = npt.NDArray[Any]
 
+INPUT_COLUMNS = ("image", "img", "inputs", "input", "x")
+TARGET_COLUMNS = ("label", "labels", "target", "targets", "y")
+"""What the columns of Hugging Face datasets are usually called."""
+
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
 
 
@@ -75,8 +79,8 @@ def read_hugging_face(
     """
     columns = list(dataset.column_names)
     problems = Problems("cannot read the Hugging Face dataset")
-    inputs = inputs or next((c for c in ("image", "img", "inputs", "input", "x") if c in columns), None)
-    targets = targets or next((c for c in ("label", "labels", "target", "targets", "y") if c in columns), None)
+    inputs = inputs or next((c for c in INPUT_COLUMNS if c in columns), None)
+    targets = targets or next((c for c in TARGET_COLUMNS if c in columns), None)
     problems.require(inputs is not None, f"no input column among {columns}; name it with inputs=…")
     for column in filter(None, (inputs, targets, ids)):
         problems.require(column in columns, f"there is no column {column!r}; it has {columns}")

@@ -7,6 +7,7 @@ unlearns, heals, attacks or audits works through these methods alone.
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -31,6 +32,9 @@ class Task(ABC):
 
     scores_are_shares: ClassVar[bool] = False
     """Whether scores are right (1) or wrong (0), so that their mean is shown in percent."""
+
+    score_range: float = 1.0
+    """How far the scores of a model that knows nothing lie below the best: audits tolerate shares of it."""
 
     def __init__(self, *, features: FeatureSource = None) -> None:
         self.feature_source = features
@@ -62,6 +66,16 @@ class Task(ABC):
     def aggregate(self, outputs: Sequence[Any]) -> Any:
         """One output from several models' (SISA's shards); by default their mean."""
         return torch.stack(list(outputs)).mean(dim=0)
+
+    def quality(self, model: nn.Module, samples: Samples, seed: int) -> dict[str, float]:
+        """Measures of a whole model that are no mean over samples, by name (how good are the images that it draws?).
+
+        Args:
+            model: in evaluation mode.
+            samples: real ones to compare with.
+            seed: of what is drawn at random.
+        """
+        return {}
 
     def labels(self, targets: Tensor) -> Tensor | None:
         """The class of each sample, int64 [n], within which twins are sought; None where there are no classes."""
@@ -173,8 +187,7 @@ class ClassificationTask(Task):
 
     def aggregate(self, outputs: Sequence[Tensor]) -> Tensor:
         """The log of the mean predicted probability (it serves as logits)."""
-        stacked = torch.stack([o.log_softmax(1) for o in outputs])
-        return stacked.logsumexp(dim=0) - torch.log(torch.tensor(float(len(outputs))))
+        return mean_probability(outputs)
 
     def labels(self, targets: Tensor) -> Tensor | None:
         """The targets themselves."""
@@ -198,6 +211,11 @@ class ClassificationTask(Task):
     def signature(self) -> dict[str, Any]:
         """What this task is; see `Task.signature`."""
         return {**super().signature(), "classes": self.classes}
+
+
+def mean_probability(outputs: Sequence[Tensor]) -> Tensor:
+    """The log of the mean probability that several models' logits [..., classes] give; it serves as logits."""
+    return torch.stack([o.log_softmax(-1) for o in outputs]).logsumexp(dim=0) - math.log(len(outputs))
 
 
 def feature_layer(model: nn.Module, name: str | None) -> nn.Module:

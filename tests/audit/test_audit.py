@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.support import NoOp, RandomWeights, Ridge, trained_by_hand
+from tests.support import NoOp, RandomWeights, Ridge, blobs, tiny_task, trained_by_hand
 
 from unscathed import BadInputError, Recipe, Retrain, Samples, Tolerance, Trained, audit, fit
 from unscathed.audit import Check, Difference, Verdict
@@ -156,3 +156,16 @@ def test_a_verdict_reads_like_a_sentence() -> None:
         "whole: pass",
         "  ✓ score on test samples: 97.1 % against gold's 97.5 %, -0.4 [-1.2, +0.6], tolerated at least -2.0",
     ]
+
+
+def test_tolerances_are_shares_of_the_range_of_scores() -> None:
+    task, samples = tiny_task(), blobs(30)
+    trained = trained_by_hand(task, samples)
+    parts = {"forgotten": samples.only(samples.ids[:9]), "test": blobs(30, seed=1)}
+    gold = trained_by_hand(task, samples.only(samples.ids[9:]))
+    bounds = []
+    for unit in (1.0, 4.0):
+        task.score_range = unit
+        verdict = audit(trained, gold=gold, **parts)
+        bounds.append([c.lowest or c.highest for c in (*verdict.utility[:2], *verdict.forgetting)])
+    assert bounds == [[-0.02, -0.05, -0.05, 0.05], [-0.08, -0.2, -0.2, 0.05]]

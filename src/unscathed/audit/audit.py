@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from unscathed.training import Trained
 
 @dataclass(frozen=True, kw_only=True)
 class Tolerance:
-    """What an audit lets pass, as differences from the reference.
+    """What an audit lets pass, as differences from the reference; those of scores in units of `Task.score_range`.
 
     Args:
         utility: how much lower the score on test samples may be (0.02: two points of accuracy).
@@ -32,6 +32,16 @@ class Tolerance:
     class_utility: float = 0.05
     forgetting: float = 0.05
     membership: float = 0.05
+
+    def of(self, task: Task) -> Tolerance:
+        """The same in the units of a task's own scores."""
+        unit = task.score_range
+        return replace(
+            self,
+            utility=self.utility * unit,
+            class_utility=self.class_utility * unit,
+            forgetting=self.forgetting * unit,
+        )
 
 
 def audit(
@@ -67,7 +77,7 @@ def audit(
     Raises:
         BadInputError: something that the comparison needs is missing; all of it is named.
     """
-    tolerance = tolerance if tolerance is not None else Tolerance()
+    tolerance = (tolerance if tolerance is not None else Tolerance()).of(trained.task)
     problems = Problems("cannot audit")
     problems.require(len(forgotten) > 0, "there are no forgotten samples")
     for name, model in (("gold", gold), ("same_procedure", same_procedure)):

@@ -33,6 +33,7 @@ class SquaredGradients:
         self.function = function
         self._model = copy.deepcopy(function.model).requires_grad_(False)
         self._calls: Counter[nn.Module] = Counter()
+        self._rows: set[int] = set()
         self._squares: dict[str, Tensor] = {}
         for name, layer in self._model.named_modules():
             if _owns_parameters(layer):
@@ -46,12 +47,15 @@ class SquaredGradients:
         return max(owners.values(), default=0) == 1 and all(_has_rule(layer) for layer in layers)
 
     def of(self, batch: Batch) -> Tensor | None:
-        """The squares as a vector [p]; None where the model runs a layer more than once, so that no rule holds."""
+        """The squares as a vector [p]; None where no rule holds: the model runs a layer more than once, or on rows
+        that are not the samples (several of each, in one long batch).
+        """
         self._calls.clear()
+        self._rows.clear()
         self._squares = {name: torch.zeros_like(p) for name, p in self.function.parameters.items()}
         task = self.function.task
         outputs = task.outputs(self._model, batch)
-        if max(self._calls.values(), default=0) > 1:
+        if max(self._calls.values(), default=0) > 1 or self._rows != {len(batch.inputs)}:
             return None
         task.losses(outputs, batch).sum().backward()  # type: ignore[no-untyped-call]
         return self.function.flatten(self._squares)
@@ -59,6 +63,7 @@ class SquaredGradients:
     def _watch(self, prefix: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             self._calls[layer] += 1
+            self._rows.add(len(inputs[0]))
             entered = inputs[0].detach()
             if not output.requires_grad:
                 # The first layer: from here on gradients flow. A copy, since what follows may work in place.

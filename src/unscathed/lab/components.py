@@ -16,6 +16,7 @@ from typing import Any
 from unscathed import adversaries, similarity, unlearners
 from unscathed.healing import Healer
 from unscathed.lab import datasets, models, tasks
+from unscathed.lab.datasets.encoders import efficientnet_lite0
 from unscathed.lab.reserves import SpareSetOf
 from unscathed.problems import BadInputError, Problems
 from unscathed.task import ClassificationTask
@@ -46,6 +47,7 @@ NESTED: dict[str, dict[str, Constructor]] = {
     "space": {name: getattr(similarity, name) for name in ("Features", "Raw")},
     "augment": {"Flip": Flip, "Shift": Shift},
     "dataset": KINDS["dataset"],
+    "encoder": {"efficientnet_lite0": efficientnet_lite0},
 }
 """What can be named inside, by the argument that takes it. Other arguments may take a user's own, by import path."""
 
@@ -195,9 +197,9 @@ def _built(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_built(v) for v in value)
     if isinstance(value, Component):
-        # What is only named is meant itself (an encoder function), unless its name is one that is built.
-        bare = not value.arguments and ":" in value.name and not inspect.isclass(value.constructor)
-        return value.constructor if bare else value.build()
+        # A function that is only named is meant itself (an encoder); all else is built.
+        itself = value.kind == "encoder" or (":" in value.name and not inspect.isclass(value.constructor))
+        return value.constructor if itself and not value.arguments else value.build()
     return value
 
 

@@ -28,22 +28,39 @@ _KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
             "weight_decay": 1.3e-3,
         },
     ),
+    "fashion_mnist": ("SmallNet", {"epochs": 8, "batch_size": 256, "learning_rate": 4e-3}),
+    "adult": ("TableNet", {"epochs": 6, "batch_size": 256}),
+    "csv": ("TableNet", {"epochs": 10}),
+    "ag_news": ("TextTransformer", {"epochs": 8}),
+    "text": ("TextTransformer", {"epochs": 8}),
+    "features": ("Head", {"epochs": 20}),
+    "characters": ("CharacterTransformer", {"epochs": 8}),
     "image_folder": ("ColourNet", {"epochs": 30, **_COLOUR, "batch_size": 64}),
 }
 
 
-def default_model(dataset: Component) -> Component | None:
-    """The model that suits a data set; None where only its user knows."""
-    known = _KNOWN.get(dataset.name)
+_BY_TASK: dict[str, tuple[str, dict[str, Any]]] = {
+    "VariationalAutoencoder": ("DenseAutoencoder", {"epochs": 20, "batch_size": 128, "learning_rate": 2e-3}),
+}
+"""Where the task decides, whatever the data."""
+
+
+def default_model(dataset: Component, task: Component) -> Component | None:
+    """The model that suits a data set and a task; None where only its user knows."""
+    known = _known(dataset, task)
     return Component("model", known[0]) if known else None
 
 
-def recipe_of(recipe: Component, dataset: Component, model: Component | None) -> Recipe:
+def _known(dataset: Component, task: Component) -> tuple[str, dict[str, Any]] | None:
+    return _BY_TASK.get(task.name) or _KNOWN.get(dataset.name)
+
+
+def recipe_of(recipe: Component, dataset: Component, task: Component, model: Component | None) -> Recipe:
     """The recipe: what the file says, and for what it leaves out what suits the data set's own model.
 
     Another model than that learns by other rules: it starts from `Recipe`'s defaults.
     """
-    known = _KNOWN.get(dataset.name)
+    known = _known(dataset, task)
     defaults = known[1] if known and model is not None and model.name == known[0] else {}
     said = dict(recipe.arguments)
     if "steps" in said:

@@ -186,7 +186,7 @@ def _settings(
     for dataset, task, recipe, reserve in product(*(axes.get(k, []) for k in ("dataset", "task", "recipe", "reserve"))):
         models: list[Component | None] = [None]
         if "model" in task.parameters:
-            models = [*axes["model"]] if "model" in axes else [default_model(dataset)]
+            models = [*axes["model"]] if "model" in axes else [default_model(dataset, task)]
             problems.require(models != [None], f"dataset = {dataset} has no model of its own; give model = …")
         else:
             problems.require("model" not in axes, f"task = {task} builds its own model; leave model out")

@@ -126,6 +126,10 @@ class Trained:
         """The mean score of the samples (accuracy in 0…1, for classification)."""
         return float(self.evaluate(samples).scores.mean())
 
+    def quality(self, samples: Samples, *, seed: int = 0) -> dict[str, float]:
+        """Measures of the whole model against real samples, by name (`Task.quality`); many tasks have none."""
+        return self.task.quality(self._model, samples, seed)
+
     def outputs(self, samples: Samples) -> Tensor:
         """The model's outputs for the samples, [n, ...]."""
         return self._gather(samples, lambda outputs, _: outputs)

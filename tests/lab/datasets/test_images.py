@@ -86,3 +86,13 @@ def test_cifar10_is_cifar10() -> None:
     assert torch.bincount(samples.targets).tolist() == [5000] * 10
     assert samples.classes is not None
     assert samples.classes[0] == "airplane"
+
+
+@pytest.mark.data
+def test_fashion_mnist_is_read_in_mnists_layout(tmp_path: Path) -> None:
+    """There may be no copy of it: MNIST's files are laid out the same."""
+    for part in ("train", "test"):
+        (tmp_path / f"{part}.parquet").symlink_to(data_folder("mnist") / "test.parquet")
+    dataset = datasets.fashion_mnist(tmp_path)
+    assert (len(dataset.samples), len(dataset.test)) == (10_000, 10_000)
+    assert dataset.facts == {"classes": 10, "channels": 1, "shape": (1, 28, 28), "normalise": ([0.2860], [0.3530])}

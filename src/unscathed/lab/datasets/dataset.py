@@ -20,7 +20,8 @@ class Dataset:
         samples: to train on and to hold a reserve back from.
         test: held out.
         facts: what a model's or a task's constructor may ask for by the name of its argument: ``classes``,
-            ``channels``, ``normalise``, ``vocabulary`` …; ``classes`` and ``channels`` are read off the samples.
+            ``channels``, ``normalise``, ``vocabulary`` …; ``classes``, and of images ``channels`` and ``shape``
+            (channels, height, width), are read off the samples.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Dataset:
             read["classes"] = len(self.samples.classes)
         if len(self.samples.shape) == 3:
             read["channels"] = self.samples.shape[0]
+            read["shape"] = tuple(self.samples.shape)
         object.__setattr__(self, "facts", {**read, **self.facts})
 
     def __iter__(self) -> Iterator[Samples]:

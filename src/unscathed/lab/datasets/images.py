@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from unscathed.lab.datasets.dataset import Dataset, folder_of
+from unscathed.lab.datasets.hub import hub_or_parquet
 from unscathed.problems import BadInputError, Problems
 from unscathed.samples import Samples
 
@@ -28,13 +28,22 @@ def digits(*, seed: int = 0) -> Dataset:
 
 def mnist(path: str | Path | None = None) -> Dataset:
     """MNIST (60,000 and 10,000 of 28×28 pixels), from a folder of parquet files or from the hub (``ylecun/mnist``)."""
-    parts = _hugging_face("ylecun/mnist", folder_of("mnist", path))
+    parts = hub_or_parquet("ylecun/mnist", folder_of("mnist", path))
     return Dataset("mnist", *parts, {"normalise": ([0.1307], [0.3081])})
+
+
+def fashion_mnist(path: str | Path | None = None) -> Dataset:
+    """Fashion-MNIST (MNIST's sizes), from parquet files or from the hub (``zalando-datasets/fashion_mnist``).
+
+    Source: Xiao et al. 2017, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms".
+    """
+    parts = hub_or_parquet("zalando-datasets/fashion_mnist", folder_of("fashion_mnist", path))
+    return Dataset("fashion_mnist", *parts, {"normalise": ([0.2860], [0.3530])})
 
 
 def cifar10(path: str | Path | None = None) -> Dataset:
     """CIFAR-10 (50,000 and 10,000 of 32×32 pixels), from parquet files or from the hub (``uoft-cs/cifar10``)."""
-    parts = _hugging_face("uoft-cs/cifar10", folder_of("cifar10", path))
+    parts = hub_or_parquet("uoft-cs/cifar10", folder_of("cifar10", path))
     return Dataset("cifar10", *parts, {"normalise": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])})
 
 
@@ -70,32 +79,3 @@ def image_folder(path: str | Path, *, size: int = 32) -> Dataset:
     )
     problems.raise_any()
     return Dataset(folder.resolve().name, train, test, {"normalise": ([0.5] * 3, [0.25] * 3)})
-
-
-def _hugging_face(name: str, path: str | Path | None) -> tuple[Samples, Samples]:
-    problems = Problems(f"cannot load {name}")
-    try:
-        import datasets
-    except ImportError as error:
-        raise BadInputError(problems.what, ["datasets is missing; pip install 'unscathed[lab]'"]) from error
-
-    if path is not None:
-        folder = Path(path)
-        problems.require(folder.is_dir(), f"there is no folder {folder}")
-        files = {part: sorted(map(str, folder.glob(f"{part}*.parquet"))) for part in ("train", "test")}
-        if not problems.found:
-            for part, found in files.items():
-                problems.require(bool(found), f"{folder} holds no {part}*.parquet")
-        problems.raise_any()
-        arguments: dict[str, Any] = {"path": "parquet", "data_files": files}
-    else:
-        arguments = {"path": name}
-    datasets.disable_progress_bars()
-    try:
-        loaded = datasets.load_dataset(**arguments)
-    except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        hint = "" if path is not None else "; without a network, give a folder of parquet files (--data PATH)"
-        raise BadInputError(problems.what, [f"{reason}{hint}"]) from error
-    train, test = (Samples.from_hugging_face(loaded[part]) for part in ("train", "test"))
-    return train, test

@@ -1,3 +1,6 @@
-"""Tasks beyond classification: what is learned is a distribution."""
+"""Tasks besides classification, generative ones. Everything works on them through `Task` alone."""
 
-__all__: list[str] = []
+from unscathed.lab.tasks.language_model import LanguageModel
+from unscathed.lab.tasks.variational_autoencoder import VariationalAutoencoder
+
+__all__ = ["LanguageModel", "VariationalAutoencoder"]

@@ -16,6 +16,9 @@ from unscathed.lab.datasets import Dataset
 from unscathed.lab.work.base import Bench, Work, load_tensors, save_tensors
 from unscathed.samples import Samples
 
+FOLDERS = {"adult": "tabular", "ag_news": "text"}
+"""Where data sets lie in the folder that ``UNSCATHED_DATA`` names, unless in one of their own name."""
+
 
 @dataclass(frozen=True)
 class Data(Work):
@@ -80,7 +83,7 @@ def _files_read(dataset: Component) -> str | None:
     folder = os.environ.get("UNSCATHED_DATA")
     paths = [Path(text) for text in texts if os.sep in text or Path(text).exists()]
     if not any(path.exists() for path in paths) and folder is not None:
-        paths = [Path(folder) / name for name in getattr(dataset.constructor, "folders", (dataset.name,))]
+        paths = [Path(folder) / FOLDERS.get(dataset.name, dataset.name)]
     return _state(tuple(path for path in paths if path.exists())) or None
 
 

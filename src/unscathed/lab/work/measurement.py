@@ -197,6 +197,8 @@ class Measurement:
             measures.append((f"worst_class_{name}", unit * worst, None))
         area = membership_auc(on_forgotten.margins, on_test.margins, task.labels(forgotten.targets), labels)
         measures.append(("membership_auc", area, None))
+        quality = task.quality(model.model(), test, self.setting.seeds.healing)
+        measures += [(measure, found, None) for measure, found in quality.items()]
         if self.stage != "gold":
             verdict = self._audit(model, forgotten, test, bench)
             measures += [_word("whole", verdict.whole), _word("forgotten", verdict.forgotten)]
@@ -214,7 +216,7 @@ class Measurement:
 
     def _config(self) -> dict[str, Any]:
         s = self.setting
-        recipe = recipe_of(s.recipe, s.dataset, s.model)
+        recipe = recipe_of(s.recipe, s.dataset, s.task, s.model)
         built = {
             name: repr(part.build())
             for name, part in (("unlearner", self.unlearner), ("similarity", self.similarity), ("healer", self.healer))

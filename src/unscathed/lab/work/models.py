@@ -75,7 +75,7 @@ class Open(Work):
         """What is trained on what, and how."""
         s = self.setting
         parts = [identity_of(part) for part in (s.model, s.task, s.reserve) if part is not None]
-        return [*parts, recipe_of(s.recipe, s.dataset, s.model).to_json(), s.seeds.split, s.seeds.training]
+        return [*parts, recipe_of(s.recipe, s.dataset, s.task, s.model).to_json(), s.seeds.split, s.seeds.training]
 
     def make(self, bench: Bench) -> Opened:
         """Read and split."""
@@ -86,7 +86,7 @@ class Open(Work):
             facts["model"] = partial(s.model.build, dict(dataset.facts))
         task: Task = s.task.build(facts)
         samples, spares = dataset.samples.split(reserve=s.reserve.build().share, seed=s.seeds.split)
-        return Opened(dataset, task, recipe_of(s.recipe, s.dataset, s.model), samples, spares)
+        return Opened(dataset, task, recipe_of(s.recipe, s.dataset, s.task, s.model), samples, spares)
 
     def save(self, value: Opened, folder: Path) -> None:
         """Never asked for."""

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.support import one_thread
 from unscathed import BadInputError
 from unscathed.executors import InProcess, Local, Ray
 
@@ -47,13 +48,9 @@ def executor(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def test_jobs_give_the_same_bits_everywhere(executor: Executor) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         expected = [product(seed) for seed in range(4)]
         assert all(torch.equal(a, b) for a, b in zip(executor.map(product, range(4)), expected, strict=True))
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_closures_travel(executor: Executor) -> None:

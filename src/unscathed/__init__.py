@@ -1,6 +1,6 @@
 """Machine unlearning that leaves the model whole: train with a reserve, unlearn, heal, audit."""
 
-from unscathed import adversaries
+from unscathed import adversaries, executors
 from unscathed.adversaries import BlindView, OutputView, ParameterView
 from unscathed.audit import Tolerance, Verdict, audit
 from unscathed.healing import Healer
@@ -18,9 +18,11 @@ from unscathed.training import (
     LossHistory,
     Progress,
     Recipe,
+    Shadows,
     Shift,
     Trained,
     fit,
+    fit_shadows,
 )
 from unscathed.unlearners import Fisher, Influence, Retrain, Sisa, Unlearner
 
@@ -48,6 +50,7 @@ __all__ = [
     "ReserveExhaustedError",
     "Retrain",
     "Samples",
+    "Shadows",
     "Shift",
     "Sisa",
     "SpareSet",
@@ -62,6 +65,8 @@ __all__ = [
     "adversaries",
     "audit",
     "datasets",
+    "executors",
     "fit",
+    "fit_shadows",
     "models",
 ]

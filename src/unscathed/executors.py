@@ -201,6 +201,10 @@ def _answers(address: str) -> bool:
 
 def _use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
+    # loky replaces workers that grow; ours keep data in memory on purpose.
+    from loky import process_executor
+
+    process_executor._MAX_MEMORY_LEAK_SIZE = float("inf")
 
 
 def _shares(workers: int | None, threads: int | None) -> tuple[int, int]:

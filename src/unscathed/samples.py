@@ -130,6 +130,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self._positions)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker is sent the rows of this view alone, not all those that it shares with others.
+        batch = self.take(torch.arange(len(self)))
+        rows = _Rows(batch.inputs, batch.targets, list(self.ids))
+        return {"_rows": rows, "_positions": torch.arange(len(self)), "classes": self.classes}
+
     def __repr__(self) -> str:
         return f"Samples({len(self)} of shape {tuple(self.shape)}, {str(self.dtype).removeprefix('torch.')})"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.support import one_thread
 from tests.support.experiments import read, store, tiny
 
 import unscathed as us
@@ -117,15 +118,9 @@ def workers(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 def test_all_executors_give_the_same_rows(workers: Any, tmp_path: Path) -> None:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        experiment = tiny(adversary="OutputAware", seeds=2)
+    experiment = tiny(adversary="OutputAware", seeds=2)
+    with one_thread():
         run(experiment, tmp_path / "one", store=store(tmp_path / "one"), executor=InProcess())
-    finally:
-        torch.set_num_threads(before)
     outcome = run(experiment, tmp_path / "two", store=store(tmp_path / "two"), executor=workers)
     assert outcome.failures == {}
     assert outcome.computed["original"] == 4

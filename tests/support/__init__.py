@@ -2,6 +2,7 @@
 
 from tests.support.data import data_folder, digit_setup
 from tests.support.tasks import Ridge, TinyTransformer, blobs, ridge_trained, tiny_task, trained_by_hand
+from tests.support.threads import one_thread
 from tests.support.unlearners import NoOp, RandomWeights
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "blobs",
     "data_folder",
     "digit_setup",
+    "one_thread",
     "ridge_trained",
     "tiny_task",
     "trained_by_hand",

@@ -4,9 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support import blobs, tiny_task
+from tests.support import blobs, digit_setup, one_thread, tiny_task
 
 from unscathed import BadInputError, Recipe, Retrain, Sisa, Trained, fit
+from unscathed.executors import Local
 
 RECIPE = Recipe(epochs=4, batch_size=8)
 
@@ -83,3 +84,19 @@ def test_an_emptied_shard_is_refused() -> None:
     trained = sisa.fit(tiny_task(), blobs(), RECIPE, seed=1)
     with pytest.raises(BadInputError, match=r"shards \[2\] would be left without samples"):
         sisa.unlearn(trained, blobs(), trained.shards[2][0])
+
+
+def test_shards_trained_by_workers_have_the_same_bits() -> None:
+    made = digit_setup()
+    samples, recipe = made.samples.only(made.samples.ids[:200]), Recipe(epochs=1)
+    with one_thread():
+        alone = Sisa().fit(made.task, samples, recipe)
+        forgot = Sisa().unlearn(alone, samples, samples.ids[:2])
+    with Local(2, threads=1) as executor:
+        sisa = Sisa(executor=executor)
+        together = sisa.fit(made.task, samples, recipe)
+        forgot_together = sisa.unlearn(together, samples, samples.ids[:2])
+    assert same(alone, together)
+    assert same(forgot, forgot_together)
+    assert forgot.checkpoints.keys() == forgot_together.checkpoints.keys()
+    assert together.history[-1].by == "Sisa(shards=3, slices=2)"

@@ -5,6 +5,7 @@ from unscathed.training.callbacks import Callback, LossHistory, Progress
 from unscathed.training.loop import DivergedError, check_fit, fit, tune
 from unscathed.training.machine import Machine, full_precision
 from unscathed.training.recipe import Recipe
+from unscathed.training.shadows import Shadows, fit_shadows
 from unscathed.training.trained import Evaluation, Event, State, Trained, state_of
 
 __all__ = [
@@ -17,11 +18,13 @@ __all__ = [
     "Machine",
     "Progress",
     "Recipe",
+    "Shadows",
     "Shift",
     "State",
     "Trained",
     "check_fit",
     "fit",
+    "fit_shadows",
     "full_precision",
     "state_of",
     "tune",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,10 @@ class Trained:
     history: tuple[Event, ...] = ()
     shards: tuple[tuple[tuple[str, ...], ...], ...] = ()
     checkpoints: Mapping[str, State] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Built modules and remembered evaluations stay behind: whoever receives this makes their own.
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def __repr__(self) -> str:
         did = " → ".join(f"{e.kind} by {e.by}" if e.kind != "fitted" else e.kind for e in self.history)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from unscathed.ensemble import EnsembleTask
+from unscathed.executors import InProcess
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.task import Task
@@ -33,6 +35,8 @@ class Sisa(Unlearner):
         shards: S.
         slices: R. Each of the R stages lasts ``2 / (R + 1)`` of the recipe's epochs, so that a shard sees as many
             samples as without slices.
+        executor: where shards are trained, in parallel (`unscathed.executors`); by default here, one after the other,
+            which is where ``callbacks`` see progress.
 
     Source: Bourtoule et al. 2021, "Machine Unlearning", sections IV and V.
     """
@@ -42,6 +46,7 @@ class Sisa(Unlearner):
 
     shards: int = 3
     slices: int = 2
+    executor: Executor | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         problems = Problems("cannot use Sisa")
@@ -121,11 +126,20 @@ class Sisa(Unlearner):
         kept = dict(checkpoints)
         members = {}
         steps = 0
+        # Shards know nothing of each other, so each job is sent its own samples and checkpoint only.
+        place, watching = (self.executor, ()) if self.executor else (InProcess(), callbacks)
+        jobs = {}
         for shard, first in starts.items():
-            member, states = _train_shard(trained, samples, layout, shard, first, kept, callbacks)
-            members[shard] = member
-            kept.update(states)
-            steps += sum(e.steps for e in member.history)
+            own = samples.only(i for part in layout[shard] for i in part)
+            before = kept[_checkpoint(shard, first - 1)] if first else None
+            blank = member_of(trained, shard)
+            jobs[shard] = place.submit(
+                _train_shard, blank, own, layout[shard], f"shard {shard + 1}/{len(layout)}", first, before, watching
+            )
+        for shard, job in jobs.items():
+            members[shard], states = job.result()
+            kept.update({_checkpoint(shard, stage): state for stage, state in states.items()})
+            steps += sum(e.steps for e in members[shard].history)
         event = Event(
             kind=kind,
             by=repr(self),
@@ -152,42 +166,37 @@ class Sisa(Unlearner):
 
 
 def _train_shard(
-    trained: Trained,
+    blank: Trained,
     samples: Samples,
-    layout: Layout,
-    shard: int,
+    slices: tuple[tuple[str, ...], ...],
+    what: str,
     first: int,
-    checkpoints: dict[str, State],
+    checkpoint: State | None,
     callbacks: Sequence[Callback],
-) -> tuple[Trained, dict[str, State]]:
-    """Train a shard's slices from ``first`` on; returns its model and the checkpoints made (all but the last)."""
-    slices = layout[shard]
-    blank = member_of(trained, shard)
-    if first == 0:
+) -> tuple[Trained, dict[int, State]]:
+    """Train a shard's slices from ``first`` on; returns its model and the states after each slice but the last."""
+    start = checkpoint
+    if start is None:
         with seeded(blank.seed, "initialisation"):
             start = state_of(blank.task.build())
-    else:
-        start = checkpoints[_checkpoint(shard, first - 1)]
     member = replace(blank, weights=start, ids=(), history=())
     made = {}
     for stage in range(first, len(slices)):
         ids = [i for part in slices[: stage + 1] for i in part]
         if ids:
-            part = samples.only(ids)
-            assert trained.recipe.epochs is not None
-            epochs = trained.recipe.epochs * 2 / (len(slices) + 1)
+            assert blank.recipe.epochs is not None
             member = tune(
                 member,
-                part,
-                trained.recipe.lasting(epochs=epochs),
+                samples.only(ids),
+                blank.recipe.lasting(epochs=blank.recipe.epochs * 2 / (len(slices) + 1)),
                 seed=derive(blank.seed, "slice", stage),
                 kind="fitted",
-                by=f"shard {shard}, slice {stage}",
+                by=f"{what}, slice {stage + 1}",
                 callbacks=callbacks,
-                what=f"shard {shard + 1}/{len(layout)}, slice {stage + 1}/{len(slices)}",
+                what=f"{what}, slice {stage + 1}/{len(slices)}",
             )
         if stage < len(slices) - 1:
-            made[_checkpoint(shard, stage)] = member.weights
+            made[stage] = member.weights
     return member, made
 
 

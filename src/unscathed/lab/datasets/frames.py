@@ -109,7 +109,7 @@ def read_frame(path: str | Path, missing: Sequence[str] = ()) -> Frame:
     """
     what = f"cannot read {path}"
     try:
-        import pandas  # type: ignore[import-untyped]
+        import pandas
     except ImportError as error:
         raise BadInputError(what, ["pandas is missing; pip install 'unscathed[lab]'"]) from error
 

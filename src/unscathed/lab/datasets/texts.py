@@ -151,7 +151,7 @@ def _texts(
 
 def _joined_parts(name: str) -> Frame:
     """Both parts of a data set of the hub as one data frame that says which row is of which."""
-    import pandas  # type: ignore[import-untyped]
+    import pandas
 
     train, test = (part.to_pandas() for part in hub_parts(name))
     return pandas.concat([train.assign(split="train"), test.assign(split="test")], ignore_index=True)

@@ -31,16 +31,16 @@ _KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "fashion_mnist": ("SmallNet", {"epochs": 8, "batch_size": 256, "learning_rate": 4e-3}),
     "adult": ("TableNet", {"epochs": 6, "batch_size": 256}),
     "csv": ("TableNet", {"epochs": 10}),
-    "ag_news": ("TextTransformer", {"epochs": 8}),
-    "text": ("TextTransformer", {"epochs": 8}),
-    "features": ("Head", {"epochs": 20}),
-    "characters": ("CharacterTransformer", {"epochs": 8}),
+    "ag_news": ("TextTransformer", {"epochs": 8, "learning_rate": 2e-3}),
+    "text": ("TextTransformer", {"epochs": 8, "learning_rate": 2e-3}),
+    "features": ("Head", {"epochs": 10, "learning_rate": 1e-3}),
+    "characters": ("CharacterTransformer", {"epochs": 4}),
     "image_folder": ("ColourNet", {"epochs": 30, **_COLOUR, "batch_size": 64}),
 }
 
 
 _BY_TASK: dict[str, tuple[str, dict[str, Any]]] = {
-    "VariationalAutoencoder": ("DenseAutoencoder", {"epochs": 20, "batch_size": 128, "learning_rate": 2e-3}),
+    "VariationalAutoencoder": ("DenseAutoencoder", {"epochs": 10, "batch_size": 256}),
 }
 """Where the task decides, whatever the data."""
 

@@ -197,7 +197,7 @@ class Measurement:
             measures.append((f"worst_class_{name}", unit * worst, None))
         area = membership_auc(on_forgotten.margins, on_test.margins, task.labels(forgotten.targets), labels)
         measures.append(("membership_auc", area, None))
-        quality = task.quality(model.model(), test, self.setting.seeds.healing)
+        quality = model.quality(test, seed=self.setting.seeds.healing)
         measures += [(measure, found, None) for measure, found in quality.items()]
         if self.stage != "gold":
             verdict = self._audit(model, forgotten, test, bench)

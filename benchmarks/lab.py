@@ -162,7 +162,8 @@ if __name__ == "__main__":
         print(json.dumps(found, indent=1))
     else:
         print(
-            f"{found['cells']} runs: the lab costs {found['overhead_wall']:+.1%} wall, {found['overhead_cpu']:+.1%} CPU over "
-            f"bare calls (median of {found['repeats']}); two workers {found['two_workers_gain']:.2f}x one; a finished grid "
-            f"again in {found['finished_again_seconds']:.1f} s; {found['jobs_done_twice']} of {found['jobs']} jobs done twice"
+            f"{found['cells']} runs: the lab costs {found['overhead_wall']:+.1%} wall, {found['overhead_cpu']:+.1%} "
+            f"CPU over bare calls (median of {found['repeats']}); two workers {found['two_workers_gain']:.2f}x one; "
+            f"a finished grid again in {found['finished_again_seconds']:.1f} s; "
+            f"{found['jobs_done_twice']} of {found['jobs']} jobs done twice"
         )

@@ -1,7 +1,11 @@
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, Executor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,3 +82,25 @@ def test_workers_share_the_cores_out() -> None:
     assert Local().workers == len(os.sched_getaffinity(0))
     with pytest.raises(BadInputError, match="workers=0"):
         Local(0)
+
+
+def test_workers_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    code = f"""
+import os, time
+from pathlib import Path
+from unscathed.executors import Local
+def note():
+    Path({str(tmp_path)!r}, str(os.getpid())).touch()
+    time.sleep(60)
+jobs = [Local(1, threads=1).submit(note)]
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    while not (workers := list(tmp_path.iterdir())):
+        time.sleep(0.1)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while Path("/proc", workers[0].name).exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path("/proc", workers[0].name).exists()

@@ -10,6 +10,8 @@ import logging
 import os
 import re
 import socket
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -83,7 +85,7 @@ class Local(Executor):
 
         environment = _environment(self.threads)
         pool: Executor = ProcessPoolExecutor(
-            self.workers, initializer=_use_threads, initargs=(self.threads,), env=environment
+            self.workers, initializer=_begin, initargs=(self.threads, os.getpid()), env=environment
         )
         return pool
 
@@ -199,12 +201,25 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _use_threads(threads: int) -> None:
-    torch.set_num_threads(threads)
-    # loky replaces workers that grow; ours keep data in memory on purpose.
+def _begin(threads: int, parent: int) -> None:
+    """What a local worker does first."""
     from loky import process_executor
 
+    _use_threads(threads)
+    # loky replaces workers that grow; ours keep data in memory on purpose.
     process_executor._MAX_MEMORY_LEAK_SIZE = float("inf")
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """Wait for the parent to die, which may be killed without a word, and die too: nobody wants the result."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def _use_threads(threads: int) -> None:
+    torch.set_num_threads(threads)
 
 
 def _shares(workers: int | None, threads: int | None) -> tuple[int, int]:

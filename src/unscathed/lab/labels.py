@@ -194,10 +194,8 @@ class Labels:
 
     def find(self, name: Any) -> list[Any]:
         """The values that a reader means by a name: a constructor text, a label, or the title that several share."""
-        wanted = str(name).replace("\N{NO-BREAK SPACE}", " ")
-        exact = [
-            value for value in self.values if wanted in (str(value), self(value).replace("\N{NO-BREAK SPACE}", " "))
-        ]
+        wanted = str(name)
+        exact = [value for value in self.values if wanted in (str(value), " ".join(self(value).split()))]
         return exact or [value for value in self.values if isinstance(value, str) and parse(value).title == wanted]
 
 

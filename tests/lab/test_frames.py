@@ -7,7 +7,7 @@ import pytest
 from tests.support.folders import ALONE, AWARE, BOTH, CONTROL, RANDOM, made_models, made_pairs, write_folder
 
 from unscathed import BadInputError
-from unscathed.lab.frames import complete, measured, read, read_failures, read_twins, varying
+from unscathed.lab.frames import complete, measured, read, read_failures, read_twins, telling
 from unscathed.lab.schema import FORMAT, SCHEMA, describe
 
 
@@ -100,9 +100,11 @@ def test_failures_and_twins_are_read(tmp_path: Path) -> None:
     assert read_failures(empty) == []
 
 
-def test_a_null_beside_one_value_does_not_vary() -> None:
-    frame = pd.DataFrame({"a": [None, "x"], "b": ["x", "y"]})
-    assert varying(frame, ["a", "b"]) == ["b"]
+def test_axes_that_tell_cells_apart() -> None:
+    frame = pd.DataFrame({"a": [None, "x", "x"], "b": ["x", "y", "z"], "c": ["1", "2", "2"], "d": ["1", "1", "2"]})
+    assert telling(frame, ["a", "b", "c", "d"]) == ["b"]
+    assert telling(frame, ["c", "d", "b"]) == ["c", "d"]
+    assert telling(frame, ["c", "d"], given=["b"]) == []
 
 
 def test_every_column_is_described() -> None:

@@ -153,9 +153,23 @@ def with_failures(frame: pd.DataFrame, failures: Iterable[Failure]) -> pd.DataFr
     return joined.astype({"value": float, "failed": bool, "seed": "int64"})
 
 
-def varying(frame: pd.DataFrame, axes: Iterable[str]) -> list[str]:
-    """Those of the axes on which more than one value occurs; a null beside one value is none of its own."""
-    return [axis for axis in axes if frame[axis].nunique() > 1]
+def telling(frame: pd.DataFrame, axes: Iterable[str], given: Iterable[str] = ()) -> list[str]:
+    """Those of the axes that tell cells apart: several values occur on them, and no axis before them decides which.
+
+    A null beside one value is none of its own.
+
+    Args:
+        frame: measurements.
+        axes: in order of importance.
+        given: axes that are told apart already.
+    """
+    kept, found = list(given), []
+    for axis in axes:
+        groups = frame.groupby(kept, observed=True, dropna=False)[axis].nunique() if kept else frame[[axis]].nunique()
+        if groups.max() > 1:
+            kept.append(axis)
+            found.append(axis)
+    return found
 
 
 def _files(folder: Path, part: str) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from unscathed.lab.frames import PLACE, SPREAD
 from unscathed.lab.schema import STAGES
@@ -74,7 +74,8 @@ def estimate(values: Iterable[float], interval: Interval = "t", level: float = L
     if np.ptp(found) == 0:
         return Estimate(mean, mean, mean, n)
     if interval == "t":
-        low, high = stats.t.interval(level, n - 1, loc=mean, scale=stats.sem(found))
+        half = float(special.stdtrit(n - 1, (1 + level) / 2) * found.std(ddof=1) / n**0.5)
+        low, high = mean - half, mean + half
     else:
         drawn = stats.bootstrap(
             (found,), np.mean, n_resamples=RESAMPLES, confidence_level=level, method="BCa", rng=np.random.default_rng(0)

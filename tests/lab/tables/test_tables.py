@@ -86,6 +86,12 @@ def test_what_varies_and_is_not_named_makes_a_table_of_its_own(tmp_path: Path) -
     assert all(cell.n == 1 for part in made.parts for cell in part.cells.values())
 
 
+def test_an_axis_that_another_decides_makes_no_tables(tmp_path: Path) -> None:
+    models = [{**m, "model": f"{m['dataset']}Net"} for m in made_models(datasets=["toy", "mnist"])]
+    made = table(read(write_folder(tmp_path, models)), rows=["dataset", "unlearner"])
+    assert [part.title for part in made.parts] == [f"Test accuracy, % · {who}" for who in ("random", "parameter-aware")]
+
+
 def test_healers_without_stages_are_healed_models(tmp_path: Path) -> None:
     made = table(frame_of(tmp_path), rows=["unlearner"], columns=["healer"], where={"adversary": "random"})
     assert lines(made) == [

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from unscathed.lab import labels
-from unscathed.lab.frames import PLACE, SETTING, SPREAD, complete, measured, varying
+from unscathed.lab.frames import PLACE, SETTING, SPREAD, complete, measured, telling
 from unscathed.lab.labels import Labels, Measure, parse, strategy
 from unscathed.lab.statistics import Estimate, Interval, differences, estimate
 from unscathed.problems import BadInputError
@@ -65,7 +65,7 @@ class Data:
         self.measure: Measure = labels.measure(found[0])
         self.interval = interval
         self.names = {axis: Labels(axis, frame[axis].unique()) for axis in PLACE}
-        self.apart = varying(frame, SETTING)
+        self.apart = telling(frame, SETTING)
         rows = rows[[*PLACE, "measure", "value", "forget_size", "training_samples"]].assign(
             state=lambda table: [self._state(*key) for key in table[["stage", *SPREAD[1:]]].itertuples(index=False)],
             share=lambda table: 100 * table["forget_size"] / table["training_samples"],

@@ -11,7 +11,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unscathed.lab.frames import SETTING, varying
+from unscathed.lab.frames import SETTING, telling
 from unscathed.lab.labels import Labels, parse
 from unscathed.lab.plots.canvas import COLUMNS, LOOK
 from unscathed.lab.plots.forgetting import forgetting
@@ -71,7 +71,7 @@ def save(figure: Figure, target: object, kind: str | None = None) -> None:
 
 def _parts(frame: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
     """The measurements of each setting, with what tells it from the others."""
-    apart = varying(frame, SETTING)
+    apart = telling(frame, SETTING)
     names = {axis: Labels(axis, frame[axis].unique()) for axis in apart}
     if not apart:
         yield [], frame

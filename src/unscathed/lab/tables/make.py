@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from unscathed.lab import labels
-from unscathed.lab.frames import COSTS, PLACE, SETTING, SPREAD, Failure, complete, measured, varying, with_failures
+from unscathed.lab.frames import COSTS, PLACE, SETTING, SPREAD, Failure, complete, measured, telling, with_failures
 from unscathed.lab.labels import Labels, ranked
 from unscathed.lab.statistics import INTERVALS, LEVEL, Interval, differences, estimate, reference_of
 from unscathed.lab.tables.cells import Cell, Style, digits_for
@@ -77,7 +77,7 @@ def table(
     problems = Problems("cannot make the table")
     problems.require(not shown.empty, f"no {value} is left to show; there are rows for other axes or measures only")
     problems.raise_any()
-    apart = varying(shown, [axis for axis in (*SETTING, "adversary", "unlearner", *STATE) if axis not in named])
+    apart = telling(shown, [axis for axis in (*SETTING, "adversary", "unlearner", *STATE) if axis not in named], named)
     groups = {_plain(key): group for key, group in shown.groupby(apart, observed=True, dropna=False)} if apart else {}
     groups = groups or {(): shown}
     keys = _ordered(groups, apart, names)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 
-from unscathed.lab.results import Results, Row, Stage, TwinPair
+from unscathed.lab.results import Results, Row, Stage, TwinPair, as_png
 
 Place = tuple[str, str, str]
 """An adversary, an unlearner, and a stage or a healing strategy."""
+TEXTS = {
+    "random": "Random(budget=0.05)", "blind": "OneClass(budget=0.05)", "output-aware": "OutputAware(budget=0.05)",
+    "parameter-aware": "ParameterAware(budget=0.05)", "retrain": "Retrain", "sisa": "Sisa(shards=3)",
+    "fisher": "Fisher(kl_budget=0.05)", "influence": "Influence", "retain+twins": "Healer",
+    "retain": "Healer(strategy='retain')", "twins": "Healer(strategy='twins')",
+}  # fmt: skip
+"""Constructor texts, by the short names that tests use."""
 MEASURED: dict[str, tuple[Stage, float, float, float, int, float]] = {
     "original": ("original", 91.25, 97.5, 0.611, 400, 4.0),
     "gold": ("gold", 90.5, 62.5, 0.523, 380, 4.0),
@@ -30,6 +38,9 @@ def made_results(
     but: Mapping[Place, Mapping[str, Any]] | None = None,
     environment: Mapping[str, Any] | None = None,
     label: str = "seven",
+    seeds: Sequence[int] = (0,),
+    spread: float = 0.0,
+    shares: bool = True,
 ) -> Results:
     """Results in which every adversary and unlearner has the same numbers, but where ``but`` says otherwise.
 
@@ -37,9 +48,12 @@ def made_results(
         adversaries: their names.
         unlearners: their names.
         without: stages and healing strategies that were not measured.
-        but: other values for a row's fields.
+        but: other values for a row's fields, of all seeds or of those under ``seeds``.
         environment: other values for the environment's.
         label: the class of the twins shown.
+        seeds: of the runs.
+        spread: how much higher all accuracies are with each further seed.
+        shares: whether scores are shares; else they are hundredths below zero.
     """
     results = Results(
         "toy",
@@ -55,31 +69,39 @@ def made_results(
             **(environment or {}),
         },
         notes=["The reserve ran out."],
+        shares=shares,
     )
-    for adversary in adversaries:
-        for unlearner in unlearners:
-            for name, (stage, test, forgotten, area, steps, seconds) in MEASURED.items():
-                if name in without:
-                    continue
-                outcome = "pass" if stage in ("unlearned", "healed") else None
-                row = Row(
-                    dataset="toy",
-                    adversary=adversary,
-                    unlearner=unlearner,
-                    healer=name if stage == "healed" else None,
-                    stage=stage,
-                    seed=0,
-                    test_accuracy=test,
-                    forget_accuracy=forgotten,
-                    membership_auc=area,
-                    steps=steps,
-                    seconds=seconds,
-                    forget_size=80,
-                    reserve_left=60 if "twins" in name else 100,
-                    whole=outcome,
-                    forgotten=outcome,
-                )
-                results.rows.append(replace(row, **(but or {}).get((adversary, unlearner, name), {})))
-        pixels = np.arange(192, dtype=np.uint8).reshape(3, 8, 8)
-        results.twins.append(TwinPair(adversary, "sample-1", "spare-2", label, 0.125, pixels, pixels[:1]))
+    pixels = np.arange(192, dtype=np.uint8).reshape(3, 8, 8)
+    for adversary, unlearner, seed in product(adversaries, unlearners, seeds):
+        for name, (stage, test, forgotten, area, steps, seconds) in MEASURED.items():
+            if name in without:
+                continue
+            outcome = "pass" if stage in ("unlearned", "healed") else None
+            row = Row(
+                dataset="toy",
+                adversary=TEXTS.get(adversary, adversary),
+                unlearner=TEXTS.get(unlearner, unlearner),
+                healer=TEXTS.get(name, name) if stage == "healed" else None,
+                stage=stage,
+                seed=seed,
+                test_accuracy=test + spread * seed if shares else -test / 100,
+                forget_accuracy=forgotten + spread * seed if shares else -forgotten / 100,
+                membership_auc=area,
+                steps=steps,
+                seconds=seconds,
+                forget_size=80,
+                reserve_left=60 if "twins" in name else 100,
+                whole=outcome,
+                forgotten=outcome,
+                similarity="Cosine" if "twins" in name else None,
+                twins=40 if "twins" in name else None,
+            )
+            other = dict((but or {}).get((adversary, unlearner, name), {}))
+            if seed in other.pop("seeds", [seed]):
+                row = replace(row, **other)
+            results.rows.append(row)
+    results.twins = [
+        TwinPair(adversary, "sample-1", "spare-2", label, 0.125, as_png(pixels), as_png(pixels[:1]))
+        for adversary in adversaries
+    ]
     return results

@@ -14,7 +14,7 @@ from unscathed.adversaries import BlindView, OutputView, ParameterView
 from unscathed.audit import Verdict, audit, membership_auc
 from unscathed.healing import Healer, Strategy
 from unscathed.lab.report import write_report
-from unscathed.lab.results import Results, Row, Stage, TwinPair, environment
+from unscathed.lab.results import Results, Row, Stage, TwinPair, as_png, environment
 from unscathed.lab.setups import Setup
 from unscathed.problems import Problems
 from unscathed.reserve import SpareSet, Twins
@@ -245,8 +245,8 @@ class Demo:
                     twins.spare_of[sample],
                     names[label] if names else str(label),
                     twins.distances[sample],
-                    one.inputs[0].numpy(),
-                    other.inputs[0].numpy(),
+                    as_png(one.inputs[0].numpy()),
+                    as_png(other.inputs[0].numpy()),
                 )
             )
 

@@ -3,12 +3,14 @@ from tests.support.results import made_results
 
 from unscathed.lab.report.cases import cases
 from unscathed.lab.report.figures import accuracy_figures, forgetting_figures
+from unscathed.lab.report.wording import Voice
 
+VOICE = Voice(shares=True, digits=1)
 BUT = {("parameter-aware", "fisher", "unlearned"): {"test_accuracy": 20.0, "forget_accuracy": 10.0}}
 
 
 def test_accuracy_goes_from_stage_to_stage_and_the_control_stands_apart() -> None:
-    figure = accuracy_figures(cases(made_results(unlearners=["fisher"])), 1)["random"]
+    figure = accuracy_figures(cases(made_results(unlearners=["fisher"])), VOICE)["random"]
     way, control = figure.data
     assert list(way.y) == [91.25, 84.75, 90.25]
     assert "lines" in way.mode
@@ -18,7 +20,7 @@ def test_accuracy_goes_from_stage_to_stage_and_the_control_stands_apart() -> Non
 
 
 def test_forgetting_shows_every_stage_on_its_unlearners_row() -> None:
-    figure = forgetting_figures(cases(made_results()), 1)["random"]
+    figure = forgetting_figures(cases(made_results()), VOICE)["random"]
     assert [list(trace.x) for trace in figure.data] == [[97.5, 66.25, 63.75, 61.25, 65.0]] * 2
     for row, trace in enumerate(figure.data):
         assert np.all(np.abs(np.array(trace.y) + row) < 0.5)
@@ -27,7 +29,7 @@ def test_forgetting_shows_every_stage_on_its_unlearners_row() -> None:
 
 def test_all_adversaries_share_a_scale_that_holds_every_point() -> None:
     found = cases(made_results(but=BUT))
-    accuracy, forgetting = accuracy_figures(found, 1), forgetting_figures(found, 1)
+    accuracy, forgetting = accuracy_figures(found, VOICE), forgetting_figures(found, VOICE)
     scales = {tuple(figure.layout.yaxis.range) for figure in accuracy.values()}
     assert len(scales) == 1
     assert min(scales)[0] < 20.0
@@ -38,7 +40,7 @@ def test_all_adversaries_share_a_scale_that_holds_every_point() -> None:
 
 def test_an_unlearner_keeps_its_colour() -> None:
     found = cases(made_results(unlearners=["fisher", "mine", "yours"]))
-    drawn = [*accuracy_figures(found, 1).values(), *forgetting_figures(found, 1).values()]
+    drawn = [*accuracy_figures(found, VOICE).values(), *forgetting_figures(found, VOICE).values()]
     colours: dict[str, set[str]] = {}
     for figure in drawn:
         for trace in figure.data:

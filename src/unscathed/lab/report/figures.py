@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 import plotly.graph_objects as go
 
-from unscathed.lab.report.cases import BOTH, CONTROL, TWINS, Case, by_adversary, by_unlearner
-from unscathed.lab.results import Row
+from unscathed.lab.labels import BOTH, CONTROL, TWINS
+from unscathed.lab.look import GOLD, colours
+from unscathed.lab.report.cases import Case, Model, by_adversary, by_unlearner
+from unscathed.lab.report.wording import Voice
 
-# Okabe and Ito's colours, which most colour-blind people can tell apart, as far as they show on white and on black.
-COLOURS = {"Retrain": "#8c8c8c", "SISA": "#009e73", "Fisher": "#d55e00", "Influence": "#3a8fd0"}
-FURTHER = ("#cc79a7", "#e69f00", "#56b4e9")
-GOLD = "#b8860b"
 # Greys that show on white and on black.
 INK, LINE = "#858585", "rgba(133,133,133,0.28)"
 HEIGHT = 300
@@ -40,28 +38,27 @@ class _Point:
     x: float
     y: float
     stage: str
-    row: Row
+    model: Model
 
 
-def colours(cases: Iterable[Case]) -> dict[str, str]:
+def palette_of(cases: Iterable[Case]) -> dict[str, str]:
     """A colour for each unlearner, the same in every figure.
 
     Args:
         cases: what is shown.
     """
-    further = iter(FURTHER)
-    return {name: COLOURS.get(name) or next(further, INK) for name in by_unlearner(cases)}
+    return colours(by_unlearner(cases))
 
 
-def accuracy_figures(cases: Sequence[Case], digits: int) -> dict[str, go.Figure]:
+def accuracy_figures(cases: Sequence[Case], voice: Voice) -> dict[str, go.Figure]:
     """Test accuracy: original, unlearned, healed, and the control, by adversary; the scale is the same for all.
 
     Args:
         cases: what is shown.
-        digits: decimals of a percentage.
+        voice: how the score is spoken of.
     """
-    palette = colours(cases)
-    scale = _scale(cases, (ORIGINAL, UNLEARNED, BOTH, CONTROL), lambda row: row.test_accuracy)
+    palette = palette_of(cases)
+    scale = _scale(cases, (ORIGINAL, UNLEARNED, BOTH, CONTROL), "test_accuracy")
     figures = {}
     for adversary, group in by_adversary(cases).items():
         figure = _figure()
@@ -71,32 +68,32 @@ def accuracy_figures(cases: Sequence[Case], digits: int) -> dict[str, go.Figure]
             aside = 0.1 * (index - (len(methods) - 1) / 2)
             for case in own:
                 points = [
-                    _Point(place + aside, row.test_accuracy, stage, row)
+                    _Point(place + aside, model.test_accuracy, stage, model)
                     for stage, place in ((ORIGINAL, 0), (UNLEARNED, 1), (BOTH, 2), (CONTROL, 2.9))
-                    if (row := _at(case, stage)) is not None
+                    if (model := _at(case, stage)) is not None
                 ]
                 way = [point for point in points if point.stage != CONTROL]
-                _draw(figure, case, palette[name], way, digits, lines=True)
-                _draw(figure, case, palette[name], [p for p in points if p.stage == CONTROL], digits)
+                _draw(figure, case, palette[name], way, voice, lines=True)
+                _draw(figure, case, palette[name], [p for p in points if p.stage == CONTROL], voice)
         for gold in {case.gold.test_accuracy for case in group if case.gold}:
             figure.add_hline(gold, line={"color": GOLD, "dash": "dash", "width": 1.5}, layer="below")
         ticks = {"tickvals": [0, 1, 2, 2.9], "ticktext": ["original", "unlearned", "healed", "control"]}
         figure.update_xaxes(range=[-0.45, 3.35], showgrid=False, **ticks)
-        figure.update_yaxes(range=scale, ticksuffix=" %")
+        figure.update_yaxes(range=scale, ticksuffix=voice.tick)
         figures[adversary] = figure
     return figures
 
 
-def forgetting_figures(cases: Sequence[Case], digits: int) -> dict[str, go.Figure]:
+def forgetting_figures(cases: Sequence[Case], voice: Voice) -> dict[str, go.Figure]:
     """Accuracy on the forgotten samples at every stage against gold's, by adversary; right of gold remembers.
 
     Args:
         cases: what is shown.
-        digits: decimals of a percentage.
+        voice: how the score is spoken of.
     """
-    palette = colours(cases)
+    palette = palette_of(cases)
     stages = (ORIGINAL, UNLEARNED, BOTH, CONTROL, TWINS)
-    scale = _scale(cases, stages, lambda row: row.forget_accuracy)
+    scale = _scale(cases, stages, "forget_accuracy")
     figures = {}
     for adversary, group in by_adversary(cases).items():
         figure = _figure()
@@ -105,30 +102,31 @@ def forgetting_figures(cases: Sequence[Case], digits: int) -> dict[str, go.Figur
             for case in own:
                 # One rung for each stage, or points at the same accuracy would hide one another.
                 points = [
-                    _Point(row.forget_accuracy, 0.32 - 0.16 * rung - index, stage, row)
+                    _Point(model.forget_accuracy, 0.32 - 0.16 * rung - index, stage, model)
                     for rung, stage in enumerate(stages)
-                    if (row := _at(case, stage)) is not None
+                    if (model := _at(case, stage)) is not None
                 ]
-                _draw(figure, case, palette[name], points, digits)
+                _draw(figure, case, palette[name], points, voice, along="x")
             if index:
                 figure.add_hline(0.5 - index, line={"color": LINE, "width": 1}, layer="below")
         for gold in {case.gold.forget_accuracy for case in group if case.gold}:
             figure.add_vline(gold, line={"color": GOLD, "dash": "dash", "width": 1.5}, layer="below")
         ticks = {"tickvals": [-index for index in range(len(methods))], "ticktext": [escape(name) for name in methods]}
         figure.update_yaxes(range=[0.5 - len(methods), 0.5], showgrid=False, **ticks)
-        figure.update_xaxes(range=scale, ticksuffix=" %")
+        figure.update_xaxes(range=scale, ticksuffix=voice.tick)
         figures[adversary] = figure
     return figures
 
 
-def _at(case: Case, stage: str) -> Row | None:
+def _at(case: Case, stage: str) -> Model | None:
     return {ORIGINAL: case.original, UNLEARNED: case.unlearned}.get(stage, case.healed.get(stage))
 
 
-def _scale(cases: Iterable[Case], stages: Sequence[str], measure: Callable[[Row], float]) -> list[float]:
-    """From the least to the largest of what is shown, with a margin."""
-    rows = [row for case in cases for row in (case.gold, *(_at(case, stage) for stage in stages))]
-    values = [measure(row) for row in rows if row is not None] or [0.0, 100.0]
+def _scale(cases: Iterable[Case], stages: Sequence[str], measure: str) -> list[float]:
+    """From the least to the largest of what is shown, intervals too, with a margin."""
+    models = [model for case in cases for model in (case.gold, *(_at(case, stage) for stage in stages))]
+    found = [model.estimate(measure) for model in models if model is not None]
+    values = [end for one in found for end in (one.mean, one.low, one.high) if end is not None] or [0.0, 100.0]
     margin = max(0.08 * (max(values) - min(values)), 0.05)
     return [min(values) - margin, max(values) + margin]
 
@@ -160,8 +158,18 @@ def _figure() -> go.Figure:
 
 
 def _draw(
-    figure: go.Figure, case: Case, colour: str, points: Sequence[_Point], digits: int, *, lines: bool = False
+    figure: go.Figure,
+    case: Case,
+    colour: str,
+    points: Sequence[_Point],
+    voice: Voice,
+    *,
+    lines: bool = False,
+    along: str = "y",
 ) -> None:
+    measure = "test_accuracy" if along == "y" else "forget_accuracy"
+    halves = [point.model.estimate(measure).half for point in points]
+    whisker = {"type": "data", "array": halves, "color": colour, "thickness": 1, "width": 0}
     figure.add_scatter(
         x=[point.x for point in points],
         y=[point.y for point in points],
@@ -174,10 +182,17 @@ def _draw(
             "line": {"color": colour, "width": [2 if point.stage == TWINS else 1.5 for point in points]},
         },
         cliponaxis=False,
-        text=[
-            f"<b>{escape(case.name)}</b>, {WORDS[point.stage]}<br>test {point.row.test_accuracy:.{digits}f} %, "
-            f"forgotten {point.row.forget_accuracy:.{digits}f} %"
-            for point in points
-        ],
+        text=[f"<b>{escape(case.name)}</b>, {WORDS[point.stage]}<br>{_told(point.model, voice)}" for point in points],
         hovertemplate="%{text}<extra></extra>",
+        **({f"error_{along}": whisker} if any(halves) else {}),
     )
+
+
+def _told(model: Model, voice: Voice) -> str:
+    parts = []
+    for name, measure in (("test", "test_accuracy"), ("forgotten", "forget_accuracy")):
+        found = model.estimate(measure)
+        half = "" if found.half is None else f" ± {found.half:.{voice.digits}f}"
+        parts.append(f"{name} {voice.number(found.mean)}{half}{voice.tick}")
+    n = f", {len(model.rows)} seeds" if len(model.rows) > 1 else ""
+    return ", ".join(parts) + n

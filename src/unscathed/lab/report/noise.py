@@ -1,13 +1,14 @@
-"""Noise: how large a difference in test accuracy chance alone can make."""
+"""Noise: how large a difference in test accuracy chance alone can make, where one seed is all there is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from unscathed.lab.results import Results, Row
+from unscathed.lab.report.cases import Model
+from unscathed.lab.results import Results
 
 
-def error_of_difference(results: Results, rows: Iterable[Row]) -> float | None:
+def error_of_difference(results: Results, models: Iterable[Model]) -> float | None:
     """The binomial standard error of a difference of two test accuracies, in points; None where n is not known.
 
     It is what two independent tests would have. Models tested on the same samples agree on most of them, so their
@@ -15,11 +16,11 @@ def error_of_difference(results: Results, rows: Iterable[Row]) -> float | None:
 
     Args:
         results: whose environment tells how many test samples there are.
-        rows: the models whose mean accuracy is taken for the share.
+        models: whose mean accuracy is taken for the share.
     """
     count = results.environment.get("test_samples")
-    accuracies = [row.test_accuracy / 100 for row in rows]
-    if not isinstance(count, int) or count <= 0 or not accuracies:
+    accuracies = [model.test_accuracy / 100 for model in models]
+    if not isinstance(count, int) or count <= 0 or not accuracies or not results.shares:
         return None
     share = sum(accuracies) / len(accuracies)
     return float(100 * (2 * share * (1 - share) / count) ** 0.5)

@@ -11,35 +11,40 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from unscathed.lab.report.cases import BOTH, CONTROL, TWINS, Case, by_adversary, cases
-from unscathed.lab.report.provenance import lead, limits, made
+from unscathed.lab.labels import parse
+from unscathed.lab.report.cases import Case, Model, by_adversary, cases
+from unscathed.lab.report.grid import HEADINGS, grid_lines
+from unscathed.lab.report.provenance import lead, limits, made, overview
+from unscathed.lab.report.source import results_of
 from unscathed.lab.report.story import story
-from unscathed.lab.report.wording import decimals, mark, percent, signed, span, times
-from unscathed.lab.results import Results, Row, TwinPair
+from unscathed.lab.report.wording import Voice, marks, signed, span, times, voice
+from unscathed.lab.results import Results, TwinPair
 from unscathed.problems import Problems
 from unscathed.training.checkpoint import write_atomically
 
 TEMPLATE = "page.html.jinja"
-EXTRAS = {"plotly": "plotly", "pillow": "PIL", "jinja2": "jinja2"}
+EXTRAS = {
+    "plotly": "plotly", "matplotlib": "matplotlib", "pandas": "pandas", "pyarrow": "pyarrow", "pillow": "PIL",
+    "jinja2": "jinja2",
+}  # fmt: skip
+PANELS = 8
+"""The most adversaries that get an interactive panel each; more are drawn as still figures."""
 
 
-def write_report(results: Results, path: Path) -> None:
-    """Write ``report.html``: one page that needs nothing else, to be read by someone who was not there.
+def write_report(source: str | Path | Results | Sequence[Results], path: Path) -> None:
+    """Write one page that needs nothing else, to be read by someone who was not there.
 
     Args:
-        results: what was measured.
+        source: a results folder, or what was measured in one or more settings.
         path: of the page; it is replaced whole or not at all.
 
     Raises:
-        BadInputError: what the page is made with is not installed.
+        BadInputError: what the page is made with is not installed, or the folder cannot be read.
     """
     problems = Problems("cannot write the report")
     problems.extend(missing_extras())
     problems.raise_any()
-    write_atomically(path, _page(results).encode())
+    write_atomically(Path(path), _page(results_of(source)).encode())
 
 
 def missing_extras() -> list[str]:
@@ -48,14 +53,11 @@ def missing_extras() -> list[str]:
     return [f"{name} is missing; pip install 'unscathed[lab]'" for name in missing]
 
 
-def _page(results: Results) -> str:
+def _page(every: Sequence[Results]) -> str:
     # The lab's extras: imported here, so that the lab's tables can be had without them.
     import jinja2
     from plotly.offline import get_plotlyjs
 
-    from unscathed.lab.report import figures
-
-    found, digits = cases(results), decimals(results)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("unscathed.lab.report", "."),
         autoescape=True,
@@ -63,23 +65,60 @@ def _page(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    accuracy, forgetting = figures.accuracy_figures(found, digits), figures.forgetting_figures(found, digits)
-    groups = by_adversary(found)
+    grid = any(_is_grid(results) for results in every) or len(every) > 1
+    settings = [_setting(index, results, grid) for index, results in enumerate(every)]
+    several = len(every) > 1
+    about = str(every[0].frame["experiment"].iloc[0]) if several and every[0].frame is not None else every[0].dataset
     return environment.get_template(TEMPLATE).render(
-        dataset=results.dataset,
-        lead=lead(results),
-        story=story(results),
-        groups={adversary: [_line(case, digits) for case in group] for adversary, group in groups.items()},
-        sisa=any(case.unlearner == "sisa" for case in found),
+        title=f"Unlearning and healing{': ' if several else ' on '}{about}",
+        lead=overview(every) if several else lead(every[0]),
+        settings=settings,
+        several=several,
+        headings=HEADINGS if several else HEADINGS[1:],
+        cells=[line if several else line[1:] for results in every for line in grid_lines(results)] if grid else [],
         plotly=get_plotlyjs(),
-        accuracy=_panels("accuracy", "test_accuracy", accuracy, found, digits),
-        forgetting=_panels("forgetting", "forget_accuracy", forgetting, found, digits),
-        colours=figures.colours(found),
-        pairs=_pairs(results.twins),
-        notes=results.notes,
-        limits=limits(results),
-        made=made(results.environment),
+        plotted=any(setting["accuracy"] for setting in settings),
     )
+
+
+def _is_grid(results: Results) -> bool:
+    """Whether there is more to it than one seed, one budget and one way of healing."""
+    found = cases(results)
+    kinds = {row.adversary: parse(row.adversary).title for row in results.rows}
+    return (
+        len({row.seed for row in results.rows}) > 1
+        or len(set(kinds.values())) < len(kinds)
+        or len({case.way for case in found}) > 1
+    )
+
+
+def _setting(index: int, results: Results, grid: bool) -> dict[str, Any]:
+    """What the page shows of one setting."""
+    from unscathed.lab.report import figures
+
+    found, spoken = cases(results), voice(results)
+    groups = by_adversary(found)
+    drawn = found if len(groups) <= PANELS else []
+    accuracy, forgetting = figures.accuracy_figures(drawn, spoken), figures.forgetting_figures(drawn, spoken)
+    return {
+        "id": f"setting-{index}",
+        "title": results.title or results.dataset,
+        "lead": lead(results),
+        "story": story(results),
+        "groups": {adversary: [_line(case, spoken) for case in group] for adversary, group in groups.items()},
+        "long": not drawn and bool(found),
+        "sisa": any(case.sharded for case in found),
+        "seeds": len({row.seed for row in results.rows}),
+        "voice": spoken,
+        "accuracy": _panels(f"accuracy-{index}", "test_accuracy", accuracy, found, spoken),
+        "forgetting": _panels(f"forgetting-{index}", "forget_accuracy", forgetting, found, spoken),
+        "stills": _stills(results, bool(drawn)) if grid and results.frame is not None else [],
+        "colours": figures.palette_of(found),
+        "pairs": _pairs(results.twins),
+        "notes": results.notes,
+        "limits": limits(results),
+        "made": made(results.environment),
+    }
 
 
 @dataclass(frozen=True)
@@ -98,69 +137,77 @@ class _Cell:
 
     value: str
     difference: str = ""
+    half: str = ""
 
 
-def _line(case: Case, digits: int) -> dict[str, Any]:
+def _line(case: Case, spoken: Voice) -> dict[str, Any]:
     """One line of the main table."""
-    gold, both, price = case.gold, case.both, case.price()
-    stages = [case.original, gold, case.unlearned, *map(case.healed.get, (BOTH, CONTROL, TWINS))]
+    price = case.price()
 
-    def cells(rows: Sequence[Row | None], measure: str, places: int) -> list[_Cell]:
-        return [_cell(row, gold, measure, places) for row in rows]
+    def cells(models: Sequence[Model | None], measure: str, places: int) -> list[_Cell]:
+        return [_cell(model, case.gold, measure, places) for model in models]
 
     return {
         "name": case.name,
-        "test": cells(stages, "test_accuracy", digits),
-        "forgotten": cells(stages, "forget_accuracy", digits),
-        "membership": cells([gold, case.unlearned, both], "membership_auc", 3),
+        "test": cells(case.models, "test_accuracy", spoken.digits),
+        "forgotten": cells(case.models, "forget_accuracy", spoken.digits),
+        "membership": cells([case.gold, case.unlearned, case.both], "membership_auc", 3),
         "price": ["–", "–"] if price is None else [times(part) for part in price],
-        "marks": [(mark(outcome), outcome or "not audited") for outcome in (_whole(both), _gone(both))],
+        "marks": [_marks(case.both, question) for question in ("whole", "forgotten")],
     }
 
 
-def _cell(row: Row | None, gold: Row | None, measure: str, places: int) -> _Cell:
-    if row is None:
+def _cell(model: Model | None, gold: Model | None, measure: str, places: int) -> _Cell:
+    if model is None:
         return _Cell("–")
-    value, far = getattr(row, measure), ""
-    if gold is not None and row is not gold:
-        difference = value - getattr(gold, measure)
-        far = signed(difference, places) if difference else "="
-    return _Cell(f"{value:.{places}f}", far)
+    far, half, difference = "", "", model.minus(gold, measure)
+    if difference is not None and model is not gold:
+        half = f"± {difference.half:.{places}f}" if difference.half else ""
+        far = signed(difference.mean, places) if difference.mean or half else "="
+    return _Cell(f"{model.mean(measure):.{places}f}".replace("-", "−"), far, half)
 
 
-def _whole(row: Row | None) -> str | None:
-    return row.whole if row else None
+def _marks(model: Model | None, question: str) -> tuple[str, str]:
+    """The audit's marks, and the word that they stand for; several words have none."""
+    words = model.words(question) if model else []
+    return marks(words), words[0] if len(set(words)) == 1 else "mixed" if words else "not audited"
 
 
-def _gone(row: Row | None) -> str | None:
-    return row.forgotten if row else None
-
-
-def _panels(kind: str, measure: str, plots: Mapping[str, Any], found: Sequence[Case], digits: int) -> list[_Panel]:
+def _panels(kind: str, measure: str, plots: Mapping[str, Any], found: Sequence[Case], spoken: Voice) -> list[_Panel]:
     panels = []
     for index, (adversary, plot) in enumerate(plots.items()):
-        golds = [getattr(case.gold, measure) for case in found if case.adversary == adversary and case.gold]
-        gold = span(golds, lambda value: percent(value, digits)) if golds else ""
+        golds = [case.gold.mean(measure) for case in found if case.adversary == adversary and case.gold]
+        gold = span(golds, spoken.value) if golds else ""
         panels.append(_Panel(f"{kind}-{index}", adversary, gold, json.loads(plot.to_json())))
     return panels
+
+
+def _stills(results: Results, interactive: bool) -> list[dict[str, str]]:
+    """Still figures: those that have no interactive panels."""
+    from unscathed.lab.plots.write import figures, save
+
+    shown = []
+    for name, figure in figures(results.frame):
+        kind = name.split("-")[0]
+        if interactive and kind in ("stages", "forgetting"):
+            continue
+        buffer = io.BytesIO()
+        save(figure, buffer, "svg")
+        code = base64.b64encode(buffer.getvalue()).decode()
+        width = int(120 * figure.get_figwidth())
+        shown.append({"kind": kind, "name": name, "image": f"data:image/svg+xml;base64,{code}", "width": str(width)})
+    return shown
 
 
 def _pairs(twins: Sequence[TwinPair]) -> dict[str, list[dict[str, Any]]]:
     """Forgotten samples beside their twins, by adversary; what is no picture is left out."""
     shown: dict[str, list[dict[str, Any]]] = {}
     for pair in twins:
-        images = [_image(pixels) for pixels in (pair.forgotten_image, pair.twin_image)]
-        if all(images):
+        images = [
+            f"data:image/png;base64,{base64.b64encode(image).decode()}"
+            for image in (pair.forgotten_image, pair.twin_image)
+            if image is not None
+        ]
+        if len(images) == 2:
             shown.setdefault(pair.adversary, []).append({"of": pair, "images": images})
     return shown
-
-
-def _image(pixels: npt.NDArray[np.uint8]) -> str | None:
-    """A data URI of the pixels [channels, height, width] as PNG; None where they are no picture."""
-    from PIL import Image
-
-    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3, 4):
-        return None
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

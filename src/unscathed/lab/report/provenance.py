@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unscathed.lab.report.wording import counted, span
+from unscathed.lab.labels import parse
+from unscathed.lab.report.wording import counted, listed, span, whole
 from unscathed.lab.results import Results
 
 LABELS = {
     "command": "Command",
     "started": "Started",
+    "commit": "Commit",
     "dataset": "Data set",
     "training_samples": "Training samples",
     "reserve": "Reserve",
     "test_samples": "Test samples",
-    "seed": "Seed",
+    "seed": "Seeds",
     "model": "Model",
     "parameters": "Parameters",
     "recipe": "Recipe",
+    "task": "Task",
+    "adversaries": "Adversaries",
     "unlearners": "Unlearners",
     "healer": "Healers",
     "device": "Device",
@@ -33,7 +37,7 @@ LABELS = {
 
 
 def lead(results: Results) -> str:
-    """What was run, in a sentence.
+    """What was run in one setting, in a sentence.
 
     Args:
         results: what was measured.
@@ -41,17 +45,35 @@ def lead(results: Results) -> str:
     environment, rows = results.environment, results.rows
     if not rows:
         return f"Nothing was measured on {results.dataset} yet."
-    seeds = sorted({row.seed for row in rows})
     counts = (("training_samples", "to train on"), ("reserve", "held back"), ("test_samples", "to test on"))
     known = [f"{_text(environment[name])} {what}" for name, what in counts if name in environment]
-    known.append(f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}")
+    known.append(listed(row.seed for row in rows))
     adversaries, unlearners = ({getattr(row, part) for row in rows} for part in ("adversary", "unlearner"))
-    sizes = span({row.forget_size for row in rows}, lambda n: f"{n:,.0f}")
+    sizes = span({row.forget_size for row in rows}, whole)
     return (
         f"{environment.get('model', 'A model')} was trained on {results.dataset} ({'; '.join(known)}); "
         f"{counted(adversaries, 'adversary', 'adversaries')} had {sizes} samples forgotten"
         f"{' each' if len(adversaries) > 1 else ''}, {counted(unlearners, 'unlearner')} answered, and every answer was "
         "healed, and audited against gold: the model retrained from scratch without the forgotten."
+    )
+
+
+def overview(every: Sequence[Results]) -> str:
+    """What was run in several settings, in two sentences.
+
+    Args:
+        every: what was measured, a setting each.
+    """
+    rows = [row for results in every for row in results.rows]
+    kinds = ("dataset", "adversary", "unlearner", "healer")
+    several = {"adversary": "adversaries", "dataset": "data sets"}
+    named = {"dataset": "data set"}
+    sizes = [({getattr(row, kind) for row in rows} - {None}, kind) for kind in kinds]
+    parts = [counted(found, named.get(kind, kind), several.get(kind)) for found, kind in sizes]
+    return (
+        f"{', '.join(parts[:-1])} and {parts[-1]}, each combination with {listed(row.seed for row in rows)}: "
+        f"{len(every)} settings, told one after the other. Every model is audited against gold, the model retrained "
+        "from scratch without the forgotten; values are means over seeds."
     )
 
 
@@ -63,9 +85,15 @@ def limits(results: Results) -> list[str]:
     """
     rows = results.rows
     seeds = {row.seed for row in rows}
-    adversaries = {row.adversary for row in rows}
+    adversaries = {parse(row.adversary).title for row in rows}
     said = []
-    if len(seeds) == 1:
+    if len(seeds) > 1:
+        said.append(
+            f"Intervals are 95 % t intervals over {listed(seeds)}, of differences paired by seed: they hold how "
+            "results vary with the split, the training and the request, as far as so few seeds tell. The audit’s own "
+            "intervals are over samples, within one seed."
+        )
+    else:
         said.append("One seed: another would give other numbers, and one cannot tell by how much.")
     said.append(
         "The membership attack is a population attack on margins: cheap, and weaker than attacks with shadow models. "
@@ -87,7 +115,8 @@ def limits(results: Results) -> list[str]:
         "Models, recipes and the unlearners’ strengths are choices of this run, listed below; other choices give other "
         "results, and this is no reproduction of a paper’s tables."
     )
-    said.append("Seconds are wall time, measured once, on the machine named below.")
+    once = "measured once, on the machine named below" if len(seeds) == 1 else "on the machines named below"
+    said.append(f"Seconds are wall time, {once}; work that ran beside other work took longer.")
     return said
 
 
@@ -113,7 +142,9 @@ def _lines(value: Any) -> list[str]:
             f"{str(name).replace('_', ' ')} {_text(part)}" for name, part in value.items() if part not in (None, [])
         ]
         return [", ".join(parts)] if parts else []
-    return [] if value is None else [_text(value)]
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return value
+    return [] if value is None or value == "" else [_text(value)]
 
 
 def _text(value: Any) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from pathlib import Path
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from unscathed.lab.report.cases import Case, by_adversary, cases
-from unscathed.lab.report.wording import decimals, mark, times
+from unscathed.lab.report.source import results_of
+from unscathed.lab.report.wording import Voice, listed, marks, times, voice
 from unscathed.lab.results import Results
 
 Parts = tuple[str, ...]
@@ -32,16 +35,28 @@ LEGEND = (
 SISA_LEGEND = "\nSISA is exact, and its shards are weaker than gold: gone compares with its own retraining"
 
 
-def summary_table(results: Results) -> Table:
-    """A row for each adversary and unlearner, for a terminal of 110 columns or more.
+def summary_table(source: str | Path | Results) -> Group:
+    """A row for each adversary and unlearner, for a terminal of 110 columns or more; values are means over seeds.
 
     Args:
-        results: what was measured.
+        source: a results folder, or what was measured of one setting.
+
+    Raises:
+        BadInputError: the folder cannot be read.
     """
-    digits, found = decimals(results), cases(results)
+    return Group(*(_table(results) for results in results_of(source)))
+
+
+def _table(results: Results) -> Table:
+    spoken, every = voice(results), cases(results)
+    groups = by_adversary(every)
+    seeds = {row.seed for row in results.rows}
+    legend = LEGEND + (SISA_LEGEND if any(case.sharded for case in every) else "")
+    if len(seeds) > 1:
+        legend += f"\nmeans over {listed(seeds)}; ✓3 ✗2: how many seeds pass and fail"
     table = Table(
-        title=Text(f"{results.dataset}: unlearned, healed, audited against gold", style="italic"),
-        caption=Text(LEGEND + (SISA_LEGEND if any(case.unlearner == "sisa" for case in found) else "")),
+        title=Text(f"{results.title or results.dataset}: unlearned, healed, audited against gold", style="italic"),
+        caption=Text(legend),
         box=box.Box("    \n  │ \n ─┼ \n  │ \n ─┼ \n ─┼ \n  │ \n    \n"),
         border_style="dim",
         header_style="",
@@ -50,48 +65,50 @@ def summary_table(results: Results) -> Table:
         padding=0,
         show_edge=False,
     )
+    lines = {adversary: [(case, _values(case, spoken)) for case in group] for adversary, group in groups.items()}
     table.add_column("", no_wrap=True)
-    for heading, parts in GROUPS:
-        table.add_column(_heading(heading, parts), no_wrap=True)
-    for adversary, group in by_adversary(found).items():
+    widths = []
+    for index, (heading, parts) in enumerate(GROUPS):
+        found = [values[index] for group in lines.values() for _, values in group]
+        widths.append([max([_width(p), *(len(v[k]) for v in found)]) for k, p in enumerate(parts)])
+        shown = heading if spoken.shares else heading.replace("accuracy, %", "score").replace(", %", "")
+        table.add_column(_heading(shown, parts, widths[-1]), no_wrap=True)
+    for adversary, group in lines.items():
         table.add_section()
         table.add_row(Text(adversary, style="bold"))
-        for case in group:
-            values = zip(_values(case, digits), GROUPS, strict=True)
-            table.add_row(Text(f" {case.name}"), *(_line(shown, parts) for shown, (_, parts) in values))
+        for case, values in group:
+            table.add_row(Text(f" {case.name}"), *(_line(*pair) for pair in zip(values, widths, strict=True)))
     return table
 
 
-def _values(case: Case, digits: int) -> tuple[Sequence[str], ...]:
+def _values(case: Case, spoken: Voice) -> tuple[Sequence[str], ...]:
     original, gold, unlearned, both, control = case.original, case.gold, case.unlearned, case.both, case.control
     price = case.price()
+    known = 1 if spoken.shares else 3
     return (
         [
             # Five characters hold every accuracy but a round hundred with two decimals.
-            "–" if row is None else f"{row.test_accuracy:.{digits}f}"[:5]
-            for row in (original, gold, unlearned, both, control)
+            "–" if model is None else f"{model.test_accuracy:.{spoken.digits}f}"[: 5 if spoken.shares else 8]
+            for model in (original, gold, unlearned, both, control)
         ],
-        ["–" if row is None else f"{row.forget_accuracy:.1f}" for row in (gold, unlearned, both)],
-        ["–" if row is None else f"{row.membership_auc:.3f}" for row in (gold, both)],
+        ["–" if model is None else f"{model.forget_accuracy:.{known}f}" for model in (gold, unlearned, both)],
+        ["–" if model is None else f"{model.membership_auc:.3f}" for model in (gold, both)],
         ["–", "–"] if price is None else [times(part) for part in price],
-        [mark(both.whole if both else None), mark(both.forgotten if both else None)],
+        [marks(both.words(question)) if both else "–" for question in ("whole", "forgotten")],
     )
 
 
-def _line(values: Sequence[str], parts: Parts) -> Text:
+def _line(values: Sequence[str], widths: Sequence[int]) -> Text:
     """The values, each right-aligned under its label."""
-    cells = (
-        Text(value.rjust(width), style=STYLES.get(value, ""))
-        for value, width in zip(values, map(_width, parts), strict=True)
-    )
+    cells = (Text(value.rjust(width), style=STYLES.get(value, "")) for value, width in zip(values, widths, strict=True))
     return Text(" ").join(cells)
 
 
-def _heading(heading: str, parts: Parts) -> Text:
+def _heading(heading: str, parts: Parts, widths: Sequence[int]) -> Text:
     """The group's heading over its labels; labels of one line stand on the lower of two."""
     stacked = [label.split("\n") for label in parts]
     lines = zip_longest(*(reversed(label) for label in stacked), fillvalue="")
-    aligned = [" ".join(part.rjust(_width(label)) for part, label in zip(line, parts, strict=True)) for line in lines]
+    aligned = [" ".join(part.rjust(width) for part, width in zip(line, widths, strict=True)) for line in lines]
     return Text("\n").join([Text(heading, style="bold"), *(Text(line, style="dim") for line in reversed(aligned))])
 
 

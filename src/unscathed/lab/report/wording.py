@@ -4,15 +4,80 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sized
+from dataclasses import dataclass
 
 from unscathed.audit.verdict import MARKS
 from unscathed.lab.results import Results
 
 
-def decimals(results: Results) -> int:
-    """How many decimals a percentage deserves: two where 10,000 test samples or more stand behind it."""
+@dataclass(frozen=True)
+class Voice:
+    """How a task's score is spoken of: as a share of right answers, or as a score.
+
+    Args:
+        shares: which of the two.
+        digits: decimals.
+    """
+
+    shares: bool
+    digits: int
+
+    @property
+    def test(self) -> str:
+        """What is measured on test samples."""
+        return "test accuracy" if self.shares else "test score"
+
+    @property
+    def forgotten(self) -> str:
+        """What is measured on the forgotten."""
+        return "accuracy on the forgotten" if self.shares else "score on the forgotten"
+
+    @property
+    def unit(self) -> str:
+        """For headings: ``, %``."""
+        return ", %" if self.shares else ""
+
+    @property
+    def tick(self) -> str:
+        """For axes."""
+        return " %" if self.shares else ""
+
+    def number(self, value: float) -> str:
+        """A value without its unit."""
+        return f"{value:.{self.digits}f}".replace("-", "−")
+
+    def value(self, value: float) -> str:
+        """A value with its unit, which stays on its line."""
+        return percent(value, self.digits) if self.shares else self.number(value)
+
+    def change(self, values: Iterable[float]) -> str:
+        """The span of some differences."""
+        told = span(values, lambda value: signed(value, self.digits))
+        return f"{told} points" if self.shares else told
+
+    def right(self, value: str, of: str) -> str:
+        """What a model does with some samples: ``is right on 62.5 % of them``."""
+        return f"is right on {value} of {of}" if self.shares else f"scores {value} on {of}"
+
+    def answers(self, value: str, only: str = "") -> str:
+        """The same of the forgotten: ``answers 62.5 % of the forgotten right``."""
+        if self.shares:
+            return f"answers {only}{value} of the forgotten right"
+        return f"scores {only}{value} on the forgotten"
+
+    @property
+    def more_than_original(self) -> str:
+        """What twins may teach."""
+        if self.shares:
+            return "answered more of the forgotten right than even the original"
+        return "scored higher on the forgotten than even the original"
+
+
+def voice(results: Results) -> Voice:
+    """How the score of these results is spoken of; two decimals where 10,000 test samples or more stand behind it."""
     count = results.environment.get("test_samples")
-    return 2 if isinstance(count, int) and count >= 10_000 else 1
+    many = isinstance(count, int) and count >= 10_000
+    return Voice(results.shares, (2 if many else 1) if results.shares else 3)
 
 
 def signed(value: float, digits: int) -> str:
@@ -40,9 +105,22 @@ def span(values: Iterable[float], show: Callable[[float], str]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
+def whole(value: float) -> str:
+    """A whole number: ``2,700``."""
+    return f"{value:,.0f}"
+
+
 def counted(things: Sized, one: str, many: str | None = None) -> str:
     """How many there are: ``1 case``, ``2 cases``."""
     return f"{len(things):,} {one if len(things) == 1 else many or f'{one}s'}"
+
+
+def listed(seeds: Iterable[int]) -> str:
+    """Seeds: ``seed 0``, ``seeds 0, 1, 2``, ``seeds 0 to 9``."""
+    known = sorted(set(seeds))
+    if len(known) > 3 and known == list(range(known[0], known[-1] + 1)):
+        return f"seeds {known[0]} to {known[-1]}"
+    return f"seed{'' if len(known) == 1 else 's'} {', '.join(map(str, known))}"
 
 
 def tally(outcomes: Iterable[str | None]) -> str:
@@ -59,6 +137,9 @@ def tally(outcomes: Iterable[str | None]) -> str:
     return ", ".join(parts)
 
 
-def mark(outcome: str | None) -> str:
-    """The mark of an audit's outcome, a dash where there was no audit."""
-    return dict[str | None, str](MARKS.items()).get(outcome, "–")
+def marks(outcomes: Iterable[str]) -> str:
+    """The marks of an audit's outcomes: one where all seeds agree, else ``✓3 ✗2``; a dash where there was no audit."""
+    counts = Counter(outcomes)
+    if len(counts) < 2:
+        return next((MARKS.get(word, word) for word in counts), "–")  # type: ignore[call-overload]
+    return " ".join(f"{mark}{counts[word]}" for word, mark in MARKS.items() if counts[word])

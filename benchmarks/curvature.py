@@ -20,7 +20,7 @@ import torch
 from unscathed import Recipe, Samples, fit
 from unscathed.curvature import ModelFunction
 from unscathed.curvature.fisher import by_rules, by_vmap
-from unscathed.lab.results import environment
+from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import Setup, setup
 
 CHUNKS = (16, 32, 64, 128)
@@ -91,7 +91,7 @@ def main() -> None:
             f"a plain pass, vmap {figure['vmap_vs_plain']:.2f}×; {figure['fisher_vs_vmap']:.2f} times faster than vmap"
         )
     if arguments.json:
-        arguments.json.write_text(json.dumps({"environment": environment(), "figures": figures}, indent=1))
+        arguments.json.write_text(json.dumps({"environment": provenance(), "figures": figures}, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Fixtures: one model trained on digits serves many tests."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from hypothesis import settings
@@ -11,6 +13,14 @@ from unscathed.adversaries import OutputAware, OutputView
 # Time limits on single examples say more about a busy machine than about the code.
 settings.register_profile("unscathed", deadline=None)
 settings.load_profile("unscathed")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test may find what another run left in the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNSCATHED_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

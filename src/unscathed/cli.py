@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 import warnings
 from pathlib import Path
 from typing import Annotated, Any
@@ -65,8 +63,10 @@ def main() -> None:
 
 @app.command(cls=ManyValues)
 def demo(
-    dataset: Annotated[str, typer.Option(help="digits, mnist, cifar10, or an image folder.")] = "digits",
-    data: Annotated[Path | None, typer.Option(help="Parquet files of mnist or cifar10; without, the hub.")] = None,
+    dataset: Annotated[str, typer.Option(help="A data set's name (digits, mnist, cifar10 …), or an image folder.")] = (
+        "digits"
+    ),
+    data: Annotated[Path | None, typer.Option(help="The data set's files; without, the hub.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything.", min=0, max=2**32 - 1)] = 0,
     adversary: Annotated[
         list[str] | None,
@@ -75,47 +75,34 @@ def demo(
     unlearner: Annotated[
         list[str] | None, typer.Option(help="retrain, sisa, fisher, influence; one or more. \\[default: all]")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where report.html and report.json go.")] = Path("unscathed-demo"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where results and report.html go. \\[default: unscathed-demo, or with the data set's name]"),
+    ] = None,
+    cache: running.CacheOption = None,
 ) -> None:
     """Attack a model trained with a reserve, unlearn four ways, heal, audit against gold, and write a report."""
-    # Imported here, so that --help and mistakes answer at once.
-    from unscathed.lab.demo import ADVERSARIES, UNLEARNERS, Demo, check_names, write
-    from unscathed.lab.report import missing_extras, summary_table
-    from unscathed.lab.setups import setup
-    from unscathed.training import Progress
+    from unscathed.lab.board import Board
+    from unscathed.lab.demo import demo_experiment
+    from unscathed.lab.report import missing_extras, summary_table, write_report
+    from unscathed.lab.runner import run
+    from unscathed.lab.store import Store
 
-    started = time.perf_counter()
-    try:
-        problems = Problems("cannot run the demo")
-        check_names(problems, adversary or (), unlearner or ())
-        problems.extend(missing_extras())
-        # Asked of the nearest folder that is there, so that a mistake leaves no new folder behind.
-        nearest = next(folder for folder in (out.resolve(), *out.resolve().parents) if folder.exists())
-        problems.require(
-            nearest.is_dir() and os.access(nearest, os.W_OK),
-            f"--out {out} cannot be written: {nearest} is not a folder that you may write to",
-        )
-        problems.raise_any()
-        console.print(f"[dim]loading {dataset}[/dim]")
-        chosen = setup(dataset, data, seed=seed)
-        with Progress(console) as progress:
-            run = Demo(
-                chosen,
-                adversaries=adversary or ADVERSARIES,
-                unlearners=unlearner or tuple(UNLEARNERS),
-                seed=seed,
-                callbacks=[progress],
-                say=lambda what: console.print(f"[dim]{time.perf_counter() - started:6.1f} s[/dim]  {what}"),
-            )
-            results = run.run(save=lambda so_far: write(so_far, out))
-    except UnscathedError as error:
-        Console(stderr=True).print(Text.assemble(("error ", "bold red"), str(error)))
-        raise typer.Exit(2 if isinstance(error, BadInputError) else 1) from error
+    experiment = demo_experiment(dataset, data, seed=seed, adversaries=adversary or (), unlearners=unlearner or ())
+    problems = Problems("cannot run the demo")
+    problems.extend(missing_extras())
+    problems.raise_any()
+    folder = out or Path("unscathed-demo" if dataset == "digits" else f"unscathed-demo-{Path(dataset).name}")
+    with Board(console) as board:
+        outcome = run(experiment, folder, store=Store(cache), watcher=board, callbacks=[board.steps])
     console.print()
-    Console(width=max(TABLE_WIDTH, console.width)).print(summary_table(results))
-    for note in results.notes:
-        console.print(f"[dim]note[/dim] {note}")
-    console.print(
-        f"\nDone in {time.perf_counter() - started:.0f} s. Open the report: [bold]{out / 'report.html'}[/bold]"
+    Console(width=max(TABLE_WIDTH, console.width)).print(summary_table(folder))
+    report = folder / "report.html"
+    write_report(folder, report)
+    there = f", {outcome.there} of {outcome.there + outcome.measured} measurements were there before" * bool(
+        outcome.there
     )
-    console.print(f"The figures as data: {out / 'report.json'}")
+    console.print(f"\nDone in {outcome.seconds:.0f} s{before}. Open the report: [bold]{report}[/bold]", highlight=False)
+    console.print(f"The figures as data: {folder / 'measurements'}/*.parquet", highlight=False)
+    if outcome.failures:
+        raise typer.Exit(1)

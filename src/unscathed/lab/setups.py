@@ -1,23 +1,18 @@
-"""Setups: a data set with the task and recipe that suit it."""
+"""Setups: a data set with the task and recipe that suit it, for whoever wants one in a line of Python."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from torch import nn
-
-from unscathed.lab import datasets
+from unscathed.lab.components import Component
 from unscathed.lab.datasets import Dataset
-from unscathed.lab.models import ColourNet, DigitNet, SmallNet
+from unscathed.lab.defaults import default_model, recipe_of
 from unscathed.problems import BadInputError
 from unscathed.samples import Samples
 from unscathed.task import ClassificationTask
-from unscathed.training import Flip, Recipe, Shift
-
-BUILT_IN = ("digits", "mnist", "cifar10")
+from unscathed.training import Recipe
 
 
 @dataclass(frozen=True)
@@ -25,57 +20,42 @@ class Setup:
     """What an experiment is made on.
 
     Args:
-        name: of the data set.
-        samples: to train on and to hold a reserve back from.
-        test: held out.
+        dataset: samples and test samples.
         task: what is learned.
         recipe: how.
     """
 
-    name: str
-    samples: Samples
-    test: Samples
+    dataset: Dataset
     task: ClassificationTask
     recipe: Recipe
 
+    @property
+    def samples(self) -> Samples:
+        """To train on and to hold a reserve back from."""
+        return self.dataset.samples
 
-def setup(name: str, data: str | Path | None = None, *, seed: int = 0) -> Setup:
-    """The setup for a data set.
+    @property
+    def test(self) -> Samples:
+        """Held out."""
+        return self.dataset.test
+
+
+def setup(name: str, data: str | Path | None = None) -> Setup:
+    """A data set with its default model and recipe, the same as an experiment's that names no others.
 
     Args:
-        name: ``"digits"``, ``"mnist"``, ``"cifar10"``, or the path of an image folder.
-        data: where the parquet files of MNIST or CIFAR-10 are; None asks the hub.
-        seed: of the split that digits need.
+        name: of a data set of classes.
+        data: where its files are; by default where the data set looks for itself.
 
     Raises:
-        BadInputError: the data is not there or cannot be read.
+        BadInputError: there is none of this name, it has no model of its own, or it cannot be read.
     """
-    if name == "digits":
-        return _setup(datasets.digits(seed=seed), DigitNet, Recipe(epochs=20, batch_size=64))
-    if name == "mnist":
-        return _setup(datasets.mnist(data), SmallNet, Recipe(epochs=6, batch_size=256, learning_rate=4e-3))
-    if name == "cifar10":
-        return _setup(datasets.cifar10(data), ColourNet, _colour_recipe(epochs=9))
-    folder = Path(name)
-    if not folder.is_dir():
-        raise BadInputError(
-            "cannot find the data set", [f"{name!r} is none of {', '.join(BUILT_IN)}, and there is no such folder"]
-        )
-    return _setup(datasets.image_folder(folder), ColourNet, _colour_recipe(epochs=30, batch_size=64))
-
-
-def _setup(dataset: Dataset, model: Callable[[int], nn.Module], recipe: Recipe) -> Setup:
-    classes = dataset.facts["classes"]
-    task = ClassificationTask(partial(model, classes), classes, normalise=dataset.facts.get("normalise"))
-    return Setup(dataset.name, dataset.samples, dataset.test, task, recipe)
-
-
-def _colour_recipe(epochs: float, batch_size: int = 256) -> Recipe:
-    return Recipe(
-        epochs=epochs,
-        batch_size=batch_size,
-        optimizer="sgd",
-        learning_rate=0.2,
-        weight_decay=5e-4,
-        augment=(Flip(), Shift(2)),
-    )
+    arguments = (("path", str(data)),) if data is not None else ()
+    component, task = Component("dataset", name, arguments), Component("task", "ClassificationTask")
+    model = default_model(component, task)
+    if model is None:
+        raise BadInputError("cannot set up", [f"{name!r} has no model of its own"])
+    dataset: Dataset = component.build()
+    facts = dict(dataset.facts)
+    made: ClassificationTask = task.build({**facts, "model": partial(model.build, facts)})
+    return Setup(dataset, made, recipe_of(Component("recipe", "Recipe"), component, task, model))

@@ -99,9 +99,7 @@ def demo(
     Console(width=max(TABLE_WIDTH, console.width)).print(summary_table(folder))
     report = folder / "report.html"
     write_report(folder, report)
-    there = f", {outcome.there} of {outcome.there + outcome.measured} measurements were there before" * bool(
-        outcome.there
-    )
+    before = f" ({outcome.there} measurements were there before)" if outcome.there else ""
     console.print(f"\nDone in {outcome.seconds:.0f} s{before}. Open the report: [bold]{report}[/bold]", highlight=False)
     console.print(f"The figures as data: {folder / 'measurements'}/*.parquet", highlight=False)
     if outcome.failures:

@@ -6,35 +6,17 @@ import os
 import time
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
-from typer.core import TyperCommand
 
-from unscathed.problems import BadInputError, Problems, UnscathedError
+from unscathed.lab.terminal import ManyValues, told
+from unscathed.problems import Problems
 
 app = typer.Typer(help="Machine unlearning that leaves the model whole.", no_args_is_help=True, add_completion=False)
 console = Console()
 TABLE_WIDTH = 110  # what the summary needs; a pipe has no width of its own
-
-
-class ManyValues(TyperCommand):
-    """Lets an option that may be repeated take several values at once: ``--unlearner fisher sisa``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option's name before each further value."""
-        repeatable = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
-        spread: list[str] = []
-        current = None
-        for argument in args:
-            if argument.startswith("-"):
-                current = argument if argument in repeatable else None
-            elif current is not None and spread[-1] != current:
-                spread.append(current)
-            spread.append(argument)
-        return super().parse_args(ctx, spread)
 
 
 @app.callback()
@@ -65,7 +47,7 @@ def demo(
     from unscathed.training import Progress
 
     started = time.perf_counter()
-    try:
+    with told():
         problems = Problems("cannot run the demo")
         check_names(problems, adversary or (), unlearner or ())
         problems.extend(missing_extras())
@@ -88,9 +70,6 @@ def demo(
                 say=lambda what: console.print(f"[dim]{time.perf_counter() - started:6.1f} s[/dim]  {what}"),
             )
             results = run.run(save=lambda so_far: write(so_far, out))
-    except UnscathedError as error:
-        Console(stderr=True).print(Text.assemble(("error ", "bold red"), str(error)))
-        raise typer.Exit(2 if isinstance(error, BadInputError) else 1) from error
     console.print()
     Console(width=max(TABLE_WIDTH, console.width)).print(summary_table(results))
     for note in results.notes:

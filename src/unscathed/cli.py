@@ -4,55 +4,22 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
-from typer.core import TyperCommand, TyperGroup
 
 from unscathed.lab import running
-from unscathed.problems import BadInputError, Problems, UnscathedError
-
-
-class Speaking(TyperGroup):
-    """Says what was wrong in one clear error, without a traceback, where the library raised it on purpose."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; 2 is the exit code for bad input, 1 for anything else that went wrong."""
-        try:
-            return super().invoke(ctx)
-        except UnscathedError as error:
-            Console(stderr=True).print(Text.assemble(("error ", "bold red"), str(error)))
-            raise typer.Exit(2 if isinstance(error, BadInputError) else 1) from error
-
+from unscathed.lab.commands import lab
+from unscathed.lab.terminal import ManyValues, Speaking
+from unscathed.problems import Problems
 
 app = typer.Typer(
     help="Machine unlearning that leaves the model whole.", cls=Speaking, no_args_is_help=True, add_completion=False
 )
-lab = typer.Typer(help="Experiments from one short file: run, table, plot, report.", no_args_is_help=True)
 app.add_typer(lab, name="lab")
-for command in (running.run, running.check, running.cache):
-    lab.command()(command)
 console = Console()
 TABLE_WIDTH = 110  # what the summary needs; a pipe has no width of its own
-
-
-class ManyValues(TyperCommand):
-    """Lets an option that may be repeated take several values at once: ``--unlearner fisher sisa``."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option's name before each further value."""
-        repeatable = {name for option in self.params if getattr(option, "multiple", False) for name in option.opts}
-        spread: list[str] = []
-        current = None
-        for argument in args:
-            if argument.startswith("-"):
-                current = argument if argument in repeatable else None
-            elif current is not None and spread[-1] != current:
-                spread.append(current)
-            spread.append(argument)
-        return super().parse_args(ctx, spread)
 
 
 @app.callback()

@@ -47,3 +47,17 @@ def test_an_unlearner_keeps_its_colour() -> None:
             colours.setdefault(trace.text[0].split("</b>")[0], set()).add(trace.marker.color)
     assert [len(used) for used in colours.values()] == [1, 1, 1]
     assert len(set.union(*colours.values())) == 3
+
+
+def test_several_seeds_are_means_with_whiskers() -> None:
+    figure = accuracy_figures(cases(made_results(unlearners=["fisher"], seeds=[0, 1, 2], spread=3.0)), VOICE)["random"]
+    way, control = figure.data
+    assert list(way.y) == [94.25, 87.75, 93.25]
+    # Values 3 points apart: standard error 3/sqrt(3), t = 4.303.
+    np.testing.assert_allclose(way.error_y.array, [4.30265 * 3**0.5] * 3, rtol=1e-5)
+    assert "± 7.5 %" in control.text[0]
+    assert "3 seeds" in control.text[0]
+    known = forgetting_figures(cases(made_results(seeds=[0, 1], spread=3.0)), VOICE)["random"]
+    assert known.data[0].error_x.array is not None
+    alone = accuracy_figures(cases(made_results(unlearners=["fisher"])), VOICE)["random"]
+    assert alone.data[0].error_y.array is None

@@ -4,14 +4,16 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.support.folders import AWARE, RANDOM, made_models, made_pairs, write_folder
 from tests.support.results import made_results
 
 from unscathed import BadInputError
-from unscathed.lab.report.page import write_report
+from unscathed.lab.report import write_report
 from unscathed.lab.results import Results
 
 FETCHES = re.compile(
@@ -130,3 +132,72 @@ def test_what_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     assert caught.value.what == "cannot write the report"
     assert caught.value.problems == ("plotly is missing; pip install 'unscathed[lab]'",)
     assert not list(tmp_path.iterdir())
+
+
+def of_folder(folder: Path, **grid: Any) -> str:
+    write_folder(folder, made_models(**grid), twins=made_pairs())
+    write_report(folder, folder / "report.html")
+    return (folder / "report.html").read_text()
+
+
+def cells(html: str) -> list[list[str]]:
+    """The lines of the table of all cells."""
+    body = html[html.index('<table id="grid">') :]
+    lines = re.findall(r"<tr>(.*?)</tr>", body[: body.index("</table>")], flags=re.DOTALL)[1:]
+    return [re.findall(r"<td[^>]*>(.*?)</td>", line) for line in lines]
+
+
+def test_a_folder_of_one_run_is_the_page_of_one_run(tmp_path: Path) -> None:
+    html = of_folder(tmp_path, adversaries=[RANDOM], unlearners=["Fisher"])
+    test = [91.2, 90.5, 84.8, 90.2, 89.8, 88.5]
+    forgotten = [97.5, 62.5, 66.2, 63.8, 61.2, 65.0]
+    assert figures(html) == [*test, *forgotten, 0.523, 0.517, 0.521, 0.16, 0.25]
+    assert "Unlearning and healing on toy" in html
+    assert "seven · distance 0.125" in html
+    assert 'id="grid"' not in html
+    assert 'class="still"' not in html
+    assert "random: 80 samples were forgotten, but only 40 spares" in html
+
+
+def test_several_seeds_are_means_with_intervals_and_every_cell_is_listed(tmp_path: Path) -> None:
+    html = of_folder(tmp_path, adversaries=[RANDOM], unlearners=["Fisher"], seeds=[0, 1, 2], spread=1.0)
+    assert not FETCHES.search(markup(html))
+    assert "<b>means over 3 seeds</b>" in html
+    assert re.search(r"<small>−5\.\d<br>± \d\.\d</small>", html)
+    found = cells(html)
+    assert [line[3] for line in found] == [
+        "original", "gold", "unlearned", "healed, retain + twins", "healed, retain", "healed, twins",
+    ]  # fmt: skip
+    assert all(re.fullmatch(r"\d\d\.\d ± \d\.\d", line[5]) for line in found)
+    assert [line[4] for line in found] == ["3"] * 6
+    assert html.count('class="still"') == 1
+
+
+def test_a_grid_has_a_section_for_each_setting(tmp_path: Path) -> None:
+    budgets = [RANDOM, "Random(budget=0.3)"]
+    html = of_folder(tmp_path, datasets=["toy", "mnist"], adversaries=budgets, unlearners=["Sisa", "Fisher"])
+    assert not FETCHES.search(markup(html))
+    assert re.findall(r'<section class="setting" id="setting-\d">\s*<h2>(.*?)</h2>', html) == ["MNIST", "toy"]
+    assert "2 data sets, 2 adversaries, 2 unlearners and 3 healers" in html
+    found = cells(html)
+    # Two originals (SISA has its own), gold, and two unlearners with four models each.
+    assert len(found) == 2 * 2 * (2 + 1 + 2 * 4)
+    assert {line[0] for line in found} == {"MNIST", "toy"}
+    assert {line[1] for line in found} == {"random 5\N{NO-BREAK SPACE}%", "random 30\N{NO-BREAK SPACE}%"}
+    assert html.count('alt="susceptibility') == 2
+    assert html.count("Plotly.newPlot(") == 2 * 2 * 2
+
+
+def test_many_adversaries_are_still_figures(tmp_path: Path) -> None:
+    adversaries = [f"{kind}(budget=0.{n})" for kind in ("Random", "OneClass", "OutputAware") for n in (1, 2, 3)]
+    html = of_folder(tmp_path, adversaries=adversaries, unlearners=["Fisher"])
+    assert "Plotly.newPlot(" not in html
+    assert len(html) < 4_000_000
+    assert html.count('class="still"') == 1 + 3 * 3
+    assert "<details><summary>All numbers, 9 adversaries</summary>" in html
+
+
+def test_cells_are_sorted_by_numbers_and_what_is_missing_has_none(tmp_path: Path) -> None:
+    html = of_folder(tmp_path, adversaries=[AWARE], unlearners=["Fisher"], seeds=[0, 1])
+    assert '<td data-key="84.75">84.8 ± 0.0</td>' in html
+    assert '<td data-key="">–</td>' in html

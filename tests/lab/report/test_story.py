@@ -140,3 +140,70 @@ def test_what_gold_lost_is_not_measured_against_sisas_ensemble() -> None:
     assert (
         "Gold, which never saw these 80 samples, is right on 62.5 % of them, and on 90.5 % of the test samples." in text
     )
+
+
+SEEDS = {"adversaries": ["blind"], "unlearners": ["fisher"], "seeds": [0, 1, 2]}
+HEALED, CONTROL = ("blind", "fisher", "retain+twins"), ("blind", "fisher", "retain")
+
+
+def test_several_seeds_are_counted_and_paired() -> None:
+    # Accuracies rise by 5 points a seed; differences of the same seed are all +0.5.
+    text = told(made_results(**SEEDS, spread=5.0))
+    assert "3 of 3 pass (1 case, 3 seeds)" in text
+    assert "adding twins changed test accuracy by +0.5 points" in text
+    assert (
+        "means over seeds 0, 1, 2, paired by seed: the 95 % t interval leaves zero out in 1 of 1 case, 1 in the twins’ "
+        "favour and 0 against them." in text
+    )
+    assert "standard error" not in text
+    assert "one seed" not in text
+
+
+def test_an_interval_that_holds_zero_is_called_that() -> None:
+    text = told(made_results(**SEEDS, but={HEALED: {"test_accuracy": 80.0, "seeds": [1]}}))
+    assert "leaves zero out in 0 of 1 case" in text
+    assert "nothing here shows that the twins helped or harmed" in text
+    assert "never with an interval over seeds that leaves zero out" in text
+
+
+def test_failures_say_with_how_many_seeds_and_speak_of_those() -> None:
+    failed = {"forget_accuracy": 78.75, "forgotten": "fail", "seeds": [1, 2]}
+    text = told(made_results(**SEEDS, but={HEALED: failed}))
+    assert "2 of 3 models failed:" in text
+    assert "Fisher, blind (2 of 3 seeds): the healed model still answers 78.8 % of the forgotten right" in text
+
+
+def test_poison_over_seeds_is_an_interval_below_zero() -> None:
+    place = ("blind", "fisher", "twins")
+    assert "the interval over seeds leaves zero out" in told(
+        made_results(**SEEDS, but={place: {"test_accuracy": 40.0}})
+    )
+    assert "poison" not in told(made_results(**SEEDS, but={place: {"test_accuracy": 80.0, "seeds": [0]}}))
+
+
+def test_budgets_of_one_adversary_are_told_together() -> None:
+    budgets = ["Random(budget=0.05)", "Random(budget=0.3)"]
+    results = made_results(
+        adversaries=budgets, unlearners=["fisher"], but={(budgets[1], "fisher", "gold"): {"test_accuracy": 80.0}}
+    )
+    text = told(results)
+    assert "random: asks for samples at random" in text
+    assert text.count("asks for samples at random") == 1
+    assert "80.0 % to 90.5 % (original 91.2 %) of the test samples" in text
+
+
+def test_many_failures_are_not_all_explained() -> None:
+    adversaries = [f"Random(budget=0.{n})" for n in range(1, 10)]
+    but = {(a, u, "retain+twins"): {"forgotten": "fail"} for a in adversaries for u in ("fisher", "influence")}
+    text = told(made_results(adversaries=adversaries, unlearners=["fisher", "influence"], but=but))
+    assert "10 more cases: see the table of all cells." in text
+    assert "and 12 more." in text
+
+
+def test_a_score_is_not_called_a_share() -> None:
+    text = told(made_results(shares=False, but={FISHER: {"forget_accuracy": -0.2, "forgotten": "fail"}}))
+    assert "%" not in text.replace("10 % of the training data", "").replace("95 %", "")
+    assert "points" not in text
+    assert "accuracy" not in text
+    assert "scores −0.625 (original −0.975) on them, and scores −0.905 (original −0.912) on the test samples" in text
+    assert "the healed model still scores −0.200 on the forgotten where gold has −0.625: it did not forget." in text

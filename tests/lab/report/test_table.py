@@ -1,15 +1,17 @@
+from pathlib import Path
+
 import pytest
 from rich.console import Console
-from rich.table import Table
+from tests.support.folders import made_models, write_folder
 from tests.support.results import made_results
 
-from unscathed.lab.report.table import summary_table
+from unscathed.lab.report import summary_table
 
 ALL = ("retrain", "sisa", "fisher", "influence")
 ADVERSARIES = ("random", "blind", "output-aware", "parameter-aware")
 
 
-def rendered(table: Table, width: int = 110) -> list[str]:
+def rendered(table: object, width: int = 110) -> list[str]:
     console = Console(width=width)
     with console.capture() as capture:
         console.print(table)
@@ -65,3 +67,31 @@ def test_names_are_no_markup() -> None:
     assert "[bold]odd" in text
     assert "[red]x" in text
     assert "[b]folder" in text
+
+
+def test_several_seeds_are_means_and_counts() -> None:
+    but = {("random", "fisher", "retain+twins"): {"forgotten": "fail", "seeds": [1]}}
+    lines = rendered(summary_table(made_results(adversaries=["random"], seeds=[0, 1, 2], spread=3.0, but=but)))
+    row = next(line for line in lines if line.startswith(" Fisher"))
+    assert [part.split() for part in row.split("│")[1:]] == [
+        ["94.2", "93.5", "87.8", "93.2", "92.8"],
+        ["65.5", "69.2", "66.8"],
+        ["0.523", "0.521"],
+        ["0.16×", "0.25×"],
+        ["✓", "✓2", "✗1"],
+    ]
+    assert any("means over seeds 0, 1, 2" in line for line in lines)
+
+
+def test_a_folder_has_a_table_for_each_setting(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path, made_models(datasets=["toy", "mnist"], seeds=[0, 1]))
+    lines = rendered(summary_table(folder))
+    assert [line.split(":")[0] for line in lines if "audited against gold" in line] == ["MNIST", "toy"]
+    assert sum(line.startswith(" Fisher") for line in lines) == 4
+
+
+def test_scores_have_room() -> None:
+    lines = rendered(summary_table(made_results(adversaries=["random"], unlearners=["fisher"], shares=False)))
+    row = next(line for line in lines if line.startswith(" Fisher"))
+    assert row.split("│")[1].split() == ["−0.912", "−0.905", "−0.848", "−0.902", "−0.897"]
+    assert not any("accuracy" in line for line in lines)

@@ -45,7 +45,7 @@ class Model:
 
     def mean(self, measure: str) -> float:
         """The mean of a field over seeds."""
-        return sum(getattr(row, measure) for row in self.rows) / len(self.rows)
+        return float(sum(getattr(row, measure) for row in self.rows) / len(self.rows))
 
     def estimate(self, measure: str) -> Estimate:
         """The mean of a field over seeds, with its interval."""

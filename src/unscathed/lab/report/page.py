@@ -7,11 +7,16 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import jinja2
+from plotly.offline import get_plotlyjs
+
 from unscathed.lab.labels import parse
+from unscathed.lab.plots.write import figures as every_figure
+from unscathed.lab.plots.write import save
+from unscathed.lab.report import figures
 from unscathed.lab.report.cases import Case, Model, by_adversary, cases
 from unscathed.lab.report.grid import HEADINGS, grid_lines
 from unscathed.lab.report.provenance import lead, limits, made, overview
@@ -19,45 +24,19 @@ from unscathed.lab.report.source import results_of
 from unscathed.lab.report.story import story
 from unscathed.lab.report.wording import Voice, marks, signed, span, times, voice
 from unscathed.lab.results import Results, TwinPair
-from unscathed.problems import Problems
 from unscathed.training.checkpoint import write_atomically
 
 TEMPLATE = "page.html.jinja"
-EXTRAS = {
-    "plotly": "plotly", "matplotlib": "matplotlib", "pandas": "pandas", "pyarrow": "pyarrow", "pillow": "PIL",
-    "jinja2": "jinja2",
-}  # fmt: skip
 PANELS = 8
 """The most adversaries that get an interactive panel each; more are drawn as still figures."""
 
 
-def write_report(source: str | Path | Results | Sequence[Results], path: Path) -> None:
-    """Write one page that needs nothing else, to be read by someone who was not there.
-
-    Args:
-        source: a results folder, or what was measured in one or more settings.
-        path: of the page; it is replaced whole or not at all.
-
-    Raises:
-        BadInputError: what the page is made with is not installed, or the folder cannot be read.
-    """
-    problems = Problems("cannot write the report")
-    problems.extend(missing_extras())
-    problems.raise_any()
-    write_atomically(Path(path), _page(results_of(source)).encode())
-
-
-def missing_extras() -> list[str]:
-    """What a report is made with and is not installed, a sentence each: to be asked before the work starts."""
-    missing = [name for name, module in EXTRAS.items() if find_spec(module) is None]
-    return [f"{name} is missing; pip install 'unscathed[lab]'" for name in missing]
+def write_page(source: str | Path | Results | Sequence[Results], path: Path) -> None:
+    """Write the page, see `write_report`."""
+    write_atomically(path, _page(results_of(source)).encode())
 
 
 def _page(every: Sequence[Results]) -> str:
-    # The lab's extras: imported here, so that the lab's tables can be had without them.
-    import jinja2
-    from plotly.offline import get_plotlyjs
-
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("unscathed.lab.report", "."),
         autoescape=True,
@@ -94,8 +73,6 @@ def _is_grid(results: Results) -> bool:
 
 def _setting(index: int, results: Results, grid: bool) -> dict[str, Any]:
     """What the page shows of one setting."""
-    from unscathed.lab.report import figures
-
     found, spoken = cases(results), voice(results)
     groups = by_adversary(found)
     drawn = found if len(groups) <= PANELS else []
@@ -184,10 +161,8 @@ def _panels(kind: str, measure: str, plots: Mapping[str, Any], found: Sequence[C
 
 def _stills(results: Results, interactive: bool) -> list[dict[str, str]]:
     """Still figures: those that have no interactive panels."""
-    from unscathed.lab.plots.write import figures, save
-
     shown = []
-    for name, figure in figures(results.frame):
+    for name, figure in every_figure(results.frame):
         kind = name.split("-")[0]
         if interactive and kind in ("stages", "forgetting"):
             continue

@@ -35,15 +35,8 @@ LEGEND = (
 SISA_LEGEND = "\nSISA is exact, and its shards are weaker than gold: gone compares with its own retraining"
 
 
-def summary_table(source: str | Path | Results) -> Group:
-    """A row for each adversary and unlearner, for a terminal of 110 columns or more; values are means over seeds.
-
-    Args:
-        source: a results folder, or what was measured of one setting.
-
-    Raises:
-        BadInputError: the folder cannot be read.
-    """
+def tables_of(source: str | Path | Results) -> Group:
+    """A table for each setting, see `summary_table`."""
     return Group(*(_table(results) for results in results_of(source)))
 
 
@@ -84,14 +77,14 @@ def _table(results: Results) -> Table:
 def _values(case: Case, spoken: Voice) -> tuple[Sequence[str], ...]:
     original, gold, unlearned, both, control = case.original, case.gold, case.unlearned, case.both, case.control
     price = case.price()
-    known = 1 if spoken.shares else 3
+    known = Voice(True, 1) if spoken.shares else spoken
     return (
         [
             # Five characters hold every accuracy but a round hundred with two decimals.
-            "–" if model is None else f"{model.test_accuracy:.{spoken.digits}f}"[: 5 if spoken.shares else 8]
+            "–" if model is None else spoken.number(model.test_accuracy)[: 5 if spoken.shares else 8]
             for model in (original, gold, unlearned, both, control)
         ],
-        ["–" if model is None else f"{model.forget_accuracy:.{known}f}" for model in (gold, unlearned, both)],
+        ["–" if model is None else known.number(model.forget_accuracy) for model in (gold, unlearned, both)],
         ["–" if model is None else f"{model.membership_auc:.3f}" for model in (gold, both)],
         ["–", "–"] if price is None else [times(part) for part in price],
         [marks(both.words(question)) if both else "–" for question in ("whole", "forgotten")],

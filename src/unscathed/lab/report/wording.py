@@ -141,5 +141,5 @@ def marks(outcomes: Iterable[str]) -> str:
     """The marks of an audit's outcomes: one where all seeds agree, else ``✓3 ✗2``; a dash where there was no audit."""
     counts = Counter(outcomes)
     if len(counts) < 2:
-        return next((MARKS.get(word, word) for word in counts), "–")  # type: ignore[call-overload]
+        return next((MARKS.get(word, word) for word in counts), "–")
     return " ".join(f"{mark}{counts[word]}" for word, mark in MARKS.items() if counts[word])

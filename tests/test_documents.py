@@ -52,6 +52,15 @@ def test_documents_run_from_the_wheel(document: str, words: str, installed: Path
     assert f"from {installed}" in printed
 
 
+def test_the_lab_guide_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    text = (ROOT / "docs/lab.md").read_text()
+    (file,) = re.findall(r"```toml\n(.*?)```", text, flags=re.DOTALL)
+    (tmp_path / "grid.toml").write_text(file.replace("seeds = 3 ", "seeds = 1 ") + "recipe = { epochs = 1 }\n")
+    printed = run(["-c", blocks("docs/lab.md")], installed, tmp_path)
+    assert "| Influence |" in printed
+    assert "torch.Size([4, 1438])" in printed
+
+
 def test_the_console_script_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     start = "from unscathed.cli import app; app()"
     arguments = ["demo", "--adversary", "random", "--unlearner", "fisher", "--out", "here"]
@@ -63,7 +72,9 @@ def test_the_console_script_runs_from_the_wheel(installed: Path, tmp_path: Path)
     )
 
 
-@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/unlearners.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/unlearners.md", "docs/lab.md"]
+)
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()
     for target in re.findall(r"\]\(([^)#]+)\)", text):

@@ -183,9 +183,6 @@ def _environment(threads: int) -> dict[str, str]:
         **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         # Threads that spin while they wait slow down everyone else on the cores many times over.
         "OMP_WAIT_POLICY": "PASSIVE",
-        # glibc otherwise hands memory back to the system after each training step and asks for it again.
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(2**40),
     }
 
 

@@ -1,9 +1,14 @@
+import platform
+import resource
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from unscathed import Recipe
 from unscathed.training import Machine, full_precision, machine
+from unscathed.training.machine import keeping_memory
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
@@ -29,3 +34,21 @@ def test_full_precision_reaches_into_structures() -> None:
     assert raised["a"][0].dtype == torch.float32
     assert raised["a"][1][0].dtype == torch.float64
     assert raised["b"] == 3
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_memory_is_kept_from_step_to_step_and_given_back_afterwards() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    def kept_of_a_large_block() -> int:
+        before = resident()
+        torch.ones(2**25)  # 128 MiB, more than glibc keeps of its own accord
+        return resident() - before
+
+    assert kept_of_a_large_block() < 2**25
+    with keeping_memory():
+        assert kept_of_a_large_block() > 2**26
+        held = resident()
+    assert resident() < held - 2**26
+    assert kept_of_a_large_block() < 2**25

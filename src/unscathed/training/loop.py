@@ -14,7 +14,7 @@ from unscathed.problems import BadInputError, Problems, UnscathedError
 from unscathed.samples import Samples
 from unscathed.task import Task
 from unscathed.training.callbacks import Callback, LossHistory
-from unscathed.training.machine import Machine, full_precision
+from unscathed.training.machine import Machine, full_precision, keeping_memory
 from unscathed.training.recipe import Recipe
 from unscathed.training.seeds import generator, seeded
 from unscathed.training.trained import Event, Trained, state_of
@@ -158,7 +158,7 @@ def _train(
 
     _each(callbacks, "on_start", what, total)
     try:
-        with seeded(seed, "dropout"):
+        with seeded(seed, "dropout"), keeping_memory():
             for step in range(total):
                 if step % per_epoch == 0:
                     shuffled = torch.randperm(len(samples), generator=order)

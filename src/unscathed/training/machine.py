@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -89,6 +91,28 @@ class Machine:
                 yield
         finally:
             torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+@contextmanager
+def keeping_memory() -> Iterator[None]:
+    """Within, the C library keeps freed memory for the next batch, and gives it back afterwards.
+
+    By default glibc returns every large block to the kernel at once, and each step of a training on a CPU has its
+    pages mapped and zeroed anew: a fifth of its time. Other C libraries are left alone.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    library = ctypes.CDLL(None)
+    trim_threshold, mapped_blocks = -1, -4  # malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX
+    library.mallopt(trim_threshold, 2**31 - 1)
+    library.mallopt(mapped_blocks, 0)
+    try:
+        yield
+    finally:
+        library.mallopt(trim_threshold, 2**26)  # what glibc itself settles at once large blocks were freed
+        library.mallopt(mapped_blocks, 2**16)
+        library.malloc_trim(0)
 
 
 def full_precision(outputs: Any) -> Any:

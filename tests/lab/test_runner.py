@@ -294,3 +294,13 @@ def test_models_that_do_not_suit_the_data_are_named_before_any_work(tmp_path: Pa
     assert "the model cannot run on inputs (1, 8, 8)" in str(caught.value)
     assert "'in_features' and 'out_features'" in str(caught.value)
     assert "no folder no" in str(caught.value)
+
+
+def test_results_are_read_in_one_line(finished: tuple[Path, Outcome]) -> None:
+    import duckdb
+    import polars
+
+    files = f"{finished[0]}/results/measurements/*.parquet"
+    rows = len(read(finished[0] / "results"))
+    assert len(polars.read_parquet(files)) == rows
+    assert len(duckdb.sql(f"from '{files}'").fetchall()) == rows

@@ -5,7 +5,7 @@ from unscathed.training.callbacks import Callback, LossHistory, Progress
 from unscathed.training.loop import DivergedError, check_fit, fit, tune
 from unscathed.training.machine import Machine, full_precision
 from unscathed.training.recipe import Recipe
-from unscathed.training.shadows import Shadows, fit_shadows
+from unscathed.training.shadows import Shadows, fit_shadows, shadow_half, shadow_seed
 from unscathed.training.trained import Evaluation, Event, State, Trained, state_of
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "fit",
     "fit_shadows",
     "full_precision",
+    "shadow_half",
+    "shadow_seed",
     "state_of",
     "tune",
 ]

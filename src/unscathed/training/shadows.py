@@ -66,17 +66,13 @@ def fit_shadows(
     problems.require(len(samples) >= 2, f"{len(samples)} samples cannot be halved")
     problems.raise_any()
     check_fit(task, samples)
-    inside = torch.zeros(count, len(samples), dtype=torch.bool)
-    for pair in range(count // 2):
-        order = torch.randperm(len(samples), generator=generator(seed, "shadow halves", pair))
-        inside[2 * pair, order[: len(samples) // 2]] = True
-        inside[2 * pair + 1] = ~inside[2 * pair]
+    inside = torch.stack([shadow_half(len(samples), model, seed) for model in range(count)])
     place = executor or InProcess()
     for callback in callbacks:
         callback.on_start("shadow models", count)
     try:
         jobs = [
-            place.submit(fit, task, _rows(samples, mask), recipe, seed=derive(seed, "shadow", model))
+            place.submit(fit, task, _rows(samples, mask), recipe, seed=shadow_seed(seed, model))
             for model, mask in enumerate(inside)
         ]
         for done, job in enumerate(as_completed(jobs), start=1):
@@ -87,6 +83,19 @@ def fit_shadows(
         for callback in callbacks:
             callback.on_end()
     return Shadows(tuple(job.result() for job in jobs), inside)
+
+
+def shadow_half(samples: int, model: int, seed: int) -> torch.Tensor:
+    """Which samples a shadow model is trained on, bool [samples]; models 2k and 2k + 1 share none."""
+    order = torch.randperm(samples, generator=generator(seed, "shadow halves", model // 2))
+    inside = torch.zeros(samples, dtype=torch.bool)
+    inside[order[: samples // 2]] = True
+    return inside if model % 2 == 0 else ~inside
+
+
+def shadow_seed(seed: int, model: int) -> int:
+    """The training seed of a shadow model."""
+    return derive(seed, "shadow", model)
 
 
 def _rows(samples: Samples, mask: torch.Tensor) -> Samples:

@@ -5,6 +5,7 @@ from unscathed.lab.work.data import Data
 from unscathed.lab.work.measurement import Measurement
 from unscathed.lab.work.models import Gold, Open, Opened, Original, Unlearned, original_for, unlearned_by
 from unscathed.lab.work.requests import Choice, Match, SpareVectors, Values
+from unscathed.lab.work.shadows import Shadow, shadows_of
 
 __all__ = [
     "Bench",
@@ -16,10 +17,12 @@ __all__ = [
     "Open",
     "Opened",
     "Original",
+    "Shadow",
     "SpareVectors",
     "Unlearned",
     "Values",
     "Work",
     "original_for",
+    "shadows_of",
     "unlearned_by",
 ]

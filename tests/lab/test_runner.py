@@ -161,6 +161,7 @@ def test_a_cell_that_fails_is_reported_and_the_rest_goes_on(tmp_path: Path) -> N
     del sys.modules["own_unlearners"]
     us.lab.components._find.cache_clear()
     us.lab.code.file_digest.cache_clear()
+    us.lab.work.base._key.cache_clear()
     outcome = run(with_mended(tmp_path), tmp_path / "r", store=store(tmp_path))
     assert (outcome.measured, outcome.failures) == (3, {})
     assert not list((tmp_path / "r" / "failures").iterdir())

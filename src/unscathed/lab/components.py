@@ -79,7 +79,7 @@ class Component:
     @property
     def parameters(self) -> Mapping[str, inspect.Parameter]:
         """What the constructor takes."""
-        return inspect.signature(self.constructor).parameters
+        return _parameters(self.constructor)
 
     @property
     def own_source(self) -> Path | None:
@@ -127,7 +127,7 @@ def read_components(kind: str, entry: Any, problems: Problems) -> list[Component
     except BadInputError as error:
         problems.extend(error.problems)
         return []
-    parameters = inspect.signature(constructor).parameters
+    parameters = _parameters(constructor)
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for unknown in set(arguments) - set(parameters):
             problems.require(False, f"{where}: {name} has no argument {unknown!r}{_nearest(unknown, parameters)}")
@@ -158,6 +158,11 @@ def _read_value(argument: str, value: Any, problems: Problems) -> list[Any]:
 def _is_path(name: str) -> bool:
     module, colon, attribute = name.partition(":")
     return bool(colon) and attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))
+
+
+@cache
+def _parameters(constructor: Constructor) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(constructor).parameters
 
 
 @cache

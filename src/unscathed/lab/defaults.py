@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from unscathed.lab.components import Component
@@ -55,6 +56,7 @@ def _known(dataset: Component, task: Component) -> tuple[str, dict[str, Any]] | 
     return _BY_TASK.get(task.name) or _KNOWN.get(dataset.name)
 
 
+@cache
 def recipe_of(recipe: Component, dataset: Component, task: Component, model: Component | None) -> Recipe:
     """The recipe: what the file says, and for what it leaves out what suits the data set's own model.
 

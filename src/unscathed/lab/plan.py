@@ -86,13 +86,13 @@ def missing_of(experiment: Experiment, results: Path, update: bool = False) -> t
     missing = [m for m in measurements_of(experiment.cells) if not m.path(results).exists()]
     if update:
         there = [m for m in measurements_of(experiment.cells) if m.path(results).exists()]
-        missing += [m for m in there if _code_of(m.path(results)) != code_digest()]
+        missing += [m for m in there if not is_current(m.path(results))]
     return tuple(missing)
 
 
-def _code_of(path: Path) -> str:
-    code: str = pq.read_table(path, columns=["code"])["code"][0].as_py()
-    return code
+def is_current(path: Path) -> bool:
+    """Whether a measurement is there, made by this version of the code."""
+    return path.exists() and pq.read_table(path, columns=["code"])["code"][0].as_py() == code_digest()
 
 
 def measurements_of(cells: tuple[Cell, ...]) -> tuple[Measurement, ...]:

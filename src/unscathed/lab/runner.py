@@ -20,7 +20,7 @@ from typing import Any
 from unscathed.executors import InProcess
 from unscathed.lab.checks import check_settings
 from unscathed.lab.experiment import Experiment
-from unscathed.lab.plan import Job, Plan, missing_of
+from unscathed.lab.plan import Job, Plan, is_current, missing_of
 from unscathed.lab.provenance import COMMAND, command
 from unscathed.lab.store import Store
 from unscathed.lab.work import Bench, Measurement, Work
@@ -186,6 +186,10 @@ class _Run:
         if isinstance(executor, InProcess):
             self.perform = lambda job, site: perform(job, site, callbacks)
         self.waiting = {job: set(before) for job, before in plan.jobs.items()}
+        self.followers: dict[Job, list[Job]] = {job: [] for job in plan.jobs}
+        for job, before in plan.jobs.items():
+            for other in before:
+                self.followers[other].append(job)
         self.ready: list[tuple[int, int, Job]] = []
         self.running: dict[Future[Report], Job] = {}
         self.suspects: list[Job] = []
@@ -242,19 +246,22 @@ class _Run:
         if isinstance(job, Measurement):
             self.outcome.measured += 1
             _failure(self.site, job).unlink(missing_ok=True)
-        for other, before in self.waiting.items():
-            if job in before:
-                before.discard(job)
-                if not before:
+        for other in self.followers[job]:
+            if other in self.waiting:
+                self.waiting[other].discard(job)
+                if not self.waiting[other]:
                     heapq.heappush(self.ready, (*self.rank[other], other))
 
     def _fail(self, job: Job, report: Report) -> None:
         """Give up the job and all that stand on it; the rest goes on."""
         self.outcome.failures[job] = report
-        lost: list[Job] = [job]
-        for one in lost:
-            self.waiting.pop(one, None)
-            lost += [other for other, before in self.waiting.items() if one in before and other not in lost]
+        lost: dict[Job, None] = {}
+        stack = [job]
+        while stack:
+            one = stack.pop()
+            if self.waiting.pop(one, None) is not None:
+                lost[one] = None
+                stack += self.followers[one]
         for one in lost:
             if isinstance(one, Measurement) and not report.full:
                 content = {"cell": one.axes, "work": str(job), "error": report.error, "traceback": report.trace}
@@ -266,8 +273,16 @@ def perform(job: Job, site: Site, callbacks: Sequence[Callback] = ()) -> Report:
     bench = _bench(site)
     bench.callbacks = callbacks
     if isinstance(job, Measurement):
-        return _reported(bench, lambda: job.write(bench, Path(site.results), site.experiment))
+        return _reported(bench, lambda: _measure(job, bench, site))
     return _reported(bench, lambda: bench.obtain(job))
+
+
+def _measure(job: Measurement, bench: Bench, site: Site) -> None:
+    """Measure, unless another run of the same grid has done so meanwhile."""
+    results = Path(site.results)
+    with bench.store.lock(job.name):
+        if not is_current(job.path(results)):
+            job.write(bench, results, site.experiment)
 
 
 def _read(measurements: Sequence[Measurement], site: Site) -> Report:

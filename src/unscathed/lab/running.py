@@ -8,6 +8,7 @@ import time
 from collections import defaultdict
 from concurrent.futures import Executor
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,7 +54,7 @@ def run(
     from unscathed.lab.experiment import Experiment
     from unscathed.lab.runner import run as run_experiment
 
-    experiment = Experiment.from_file(file)
+    experiment = Experiment.from_file(found(file))
     results = out or file.with_suffix("")
     store = Store(cache, limit=size(limit))
     place = executor_of(executor, workers, threads, address)
@@ -101,7 +102,7 @@ def check(
     from unscathed.lab.experiment import Experiment
     from unscathed.lab.plan import Plan
 
-    experiment = Experiment.from_file(file)
+    experiment = Experiment.from_file(found(file))
     store = Store(cache)
     plan = Plan.of(experiment, store, out or file.with_suffix(""))
     seeds = ", ".join(map(str, experiment.seeds))
@@ -160,6 +161,12 @@ def cache(
             store.remove(entry.folder)
     store.tidy()
     console.print(f"Removed {len(gone)} pieces of work, {_size(sum(e.size for e in gone))}.", highlight=False)
+
+
+def found(file: Path) -> Path:
+    """The file itself, or the built-in experiment of its name (``demo``)."""
+    built_in = Path(str(files("unscathed.lab").joinpath(f"experiments/{file}.toml")))
+    return built_in if not file.exists() and built_in.is_file() else file
 
 
 def executor_of(name: str, workers: int, threads: int | None, address: str | None) -> Executor:

@@ -8,7 +8,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -59,15 +59,17 @@ class Work(ABC):
     def __str__(self) -> str:
         """What it is, in a few words."""
 
-    @cached_property
+    @property
     def key(self) -> str:
         """A digest of everything that the result depends on, the code's version included."""
-        content = [self.kind, self.identity(), [work.key for work in self.needs()], code_digest()]
-        return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
+        return _key(self)
 
-    def __getstate__(self) -> dict[str, Any]:
-        # A worker computes keys for itself: its code is what counts there.
-        return {name: value for name, value in vars(self).items() if name != "key"}
+
+@cache
+def _key(work: Work) -> str:
+    # Equal work is met over and over while a grid is planned.
+    content = [work.kind, work.identity(), [needed.key for needed in work.needs()], code_digest()]
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 class Bench:
@@ -107,9 +109,12 @@ class Bench:
         if found is None:
             for needed in work.needs():
                 self._obtain(needed)
-            # Another process may be at it: whoever waits for the lock then finds the result.
-            with self.store.lock(work.key):
-                found = self._find(work) or self._do(work)
+            if work.kept:
+                # Another process may be at it: whoever waits for the lock then finds the result.
+                with self.store.lock(work.key):
+                    found = self._find(work) or self._do(work)
+            else:
+                found = self._do(work)
         self._memory[work.key] = found
         while len(self._memory) > REMEMBERED:
             self._memory.popitem(last=False)

@@ -30,7 +30,7 @@ class Values(Work):
         adversary: who ranks; its budget does not matter.
     """
 
-    kind = "influence"
+    kind = "scores"
 
     setting: Setting
     adversary: Component

@@ -160,7 +160,10 @@ def cache(
         for entry in gone:
             store.remove(entry.folder)
     store.tidy()
-    console.print(f"Removed {len(gone)} pieces of work, {_size(sum(e.size for e in gone))}.", highlight=False)
+    console.print(
+        f"Removed {len(gone)} piece{'' if len(gone) == 1 else 's'} of work, {_size(sum(e.size for e in gone))}.",
+        highlight=False,
+    )
 
 
 def found(file: Path) -> Path:

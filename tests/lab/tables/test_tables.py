@@ -101,6 +101,14 @@ def test_healers_without_stages_are_healed_models(tmp_path: Path) -> None:
     ]
 
 
+def test_what_a_table_is_narrowed_to_is_in_its_title(tmp_path: Path) -> None:
+    frame = frame_of(tmp_path, seeds=[0, 1])
+    made = table(frame, rows=["unlearner"], columns=["healer"], where={"adversary": "parameter-aware", "seed": 1})
+    assert made.parts[0].title == "Test accuracy, % · toy · parameter-aware"
+    made = table(frame, rows=["unlearner"], columns=["adversary"], where={"stage": "gold"})
+    assert made.parts[0].title == "Test accuracy, % · toy · gold"
+
+
 def test_stages_that_are_not_named_are_tables_and_gold_is_one_of_them(tmp_path: Path) -> None:
     made = table(frame_of(tmp_path), rows=["adversary"], columns=["unlearner"])
     assert [part.title.rpartition(" · ")[2] for part in made.parts] == [

@@ -55,7 +55,8 @@ def price(frame: pd.DataFrame, *, measure: str = "test", interval: Interval = "t
                         [start[0], share], [start[1], point.mean], color=colour, linewidth=0.7, alpha=0.5, zorder=2
                     )
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        low, high = axes.get_xlim()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high < 60 * low else (1.0,)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}×"))
         axes.xaxis.set_minor_locator(NullLocator())
     points = ", points" if data.measure.unit == "%" else ""

@@ -55,6 +55,7 @@ def table(
     failures = tuple(failures)
     where = {axis: [v] if isinstance(v, str | int) else list(v) for axis, v in (where or {}).items()}
     _check(frame, rows, columns, value, against, where, interval)
+    narrowed = [axis for axis in where if axis != "seed"]
     healing = {"healer", "similarity"} & {*rows, *columns, *where}
     if healing and "stage" not in {*rows, *columns, *where}:
         where["stage"] = ["healed"]
@@ -85,8 +86,9 @@ def table(
     parts = []
     for key in keys:
         about = _levels(apart, key, keys, names)
-        if "dataset" not in (*apart, *named):
-            about = (names["dataset"](groups[key]["dataset"].iloc[0]), *about)
+        # What the table is narrowed to is said as well, since no row or column says it.
+        same = [axis for axis in ("dataset", *narrowed) if axis not in (*apart, *named)]
+        about = (*(names[axis](groups[key][axis].iloc[0]) for axis in dict.fromkeys(same)), *about)
         heading = labels.measure(value).heading + (f": difference from {compared}" if compared else "")
         title = " · ".join([heading[0].upper() + heading[1:], *about])
         own = dict(zip(apart, key, strict=True))

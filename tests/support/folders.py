@@ -109,7 +109,7 @@ def made_models(
                 for unlearner, name in places:
                     if name in without:
                         continue
-                    stage, test, forgotten, area, steps, seconds = MEASURED[name]
+                    stage, test, forgotten, area, steps, seconds = MEASURED.get(name, MEASURED[BOTH])
                     other = dict((but or {}).get((adversary, unlearner or "", name), {}))
                     measures: dict[str, Any] = {
                         "test_accuracy": test + shared + 0.3 * spread * draws.normal(),

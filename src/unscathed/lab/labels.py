@@ -23,6 +23,9 @@ TITLES = {
     "mahalanobis": "Mahalanobis",
     "cifar10": "CIFAR-10",
     "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "adult": "Adult",
+    "ag_news": "AG News",
 }
 """Of components, by the name of their class in lower case, in the order in which readers meet them."""
 BOTH, CONTROL, TWINS = "retain+twins", "retain", "twins"

@@ -201,3 +201,13 @@ def test_cells_are_sorted_by_numbers_and_what_is_missing_has_none(tmp_path: Path
     html = of_folder(tmp_path, adversaries=[AWARE], unlearners=["Fisher"], seeds=[0, 1])
     assert '<td data-key="84.75">84.8 ± 0.0</td>' in html
     assert '<td data-key="">–</td>' in html
+
+
+def test_a_measure_that_is_missing_is_a_dash(tmp_path: Path) -> None:
+    models = made_models(adversaries=[RANDOM], unlearners=["Fisher"], seeds=[0, 1])
+    for model in models:
+        del model["measures"]["membership_auc"]
+    write_report(write_folder(tmp_path, models), tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    assert {line[9] for line in cells(html)} == {"–"}
+    assert "nan" not in markup(html).lower()

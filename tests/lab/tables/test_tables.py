@@ -217,7 +217,8 @@ def test_ten_thousand_test_samples_earn_a_second_decimal(tmp_path: Path) -> None
         ({"where": {"hue": "red"}}, ["unknown axes 'hue'"]),
         ({"value": "forgotten", "against": "gold"}, ["no differences"]),
         ({"interval": "wide"}, ["unknown interval 'wide'"]),
-        ({"value": "whole", "where": {"stage": "gold"}}, ["no whole is left to show"]),
+        ({"against": "unlearner=Nobody"}, ["no test_accuracy was measured", "to compare with Nobody (unlearner)"]),
+        ({"value": "whole", "where": {"stage": "gold"}}, ["no whole was measured of what is to be shown"]),
     ],
 )
 def test_mistakes_are_named(asked: dict[str, Any], words: list[str], tmp_path: Path) -> None:

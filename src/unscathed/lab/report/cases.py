@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -44,12 +45,13 @@ class Model:
         return tuple(row.seed for row in self.rows)
 
     def mean(self, measure: str) -> float:
-        """The mean of a field over seeds."""
-        return float(sum(getattr(row, measure) for row in self.rows) / len(self.rows))
+        """The mean of a field over seeds; NaN where it was not measured."""
+        return self.estimate(measure).mean
 
     def estimate(self, measure: str) -> Estimate:
-        """The mean of a field over seeds, with its interval."""
-        return estimate(getattr(row, measure) for row in self.rows)
+        """The mean of a field over seeds, with its interval; NaN where it was not measured."""
+        values = [value for row in self.rows if not math.isnan(value := getattr(row, measure))]
+        return estimate(values) if values else Estimate(math.nan, None, None, 0)
 
     def at(self, seed: int) -> Row | None:
         """The measurement of one seed."""
@@ -67,7 +69,9 @@ class Model:
     def minus(self, other: Model | None, measure: str = "test_accuracy") -> Estimate | None:
         """The mean difference from another model, paired by seed, with its interval; None without a common seed."""
         pairs = [(row, match) for row in self.rows if other is not None and (match := other.at(row.seed)) is not None]
-        return estimate(getattr(ours, measure) - getattr(theirs, measure) for ours, theirs in pairs) if pairs else None
+        differences = [getattr(ours, measure) - getattr(theirs, measure) for ours, theirs in pairs]
+        differences = [difference for difference in differences if not math.isnan(difference)]
+        return estimate(differences) if differences else None
 
 
 @dataclass

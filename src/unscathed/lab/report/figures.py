@@ -126,7 +126,8 @@ def _scale(cases: Iterable[Case], stages: Sequence[str], measure: str) -> list[f
     """From the least to the largest of what is shown, intervals too, with a margin."""
     models = [model for case in cases for model in (case.gold, *(_at(case, stage) for stage in stages))]
     found = [model.estimate(measure) for model in models if model is not None]
-    values = [end for one in found for end in (one.mean, one.low, one.high) if end is not None] or [0.0, 100.0]
+    values = [end for one in found for end in (one.mean, one.low, one.high) if end is not None and end == end]
+    values = values or [0.0, 100.0]
     margin = max(0.08 * (max(values) - min(values)), 0.05)
     return [min(values) - margin, max(values) + margin]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from unscathed.lab.labels import STRATEGIES
 from unscathed.lab.report.cases import Case, Model, cases
-from unscathed.lab.report.wording import Voice, marks, signed, times, voice, whole
+from unscathed.lab.report.wording import Voice, marks, number, signed, times, voice, whole
 from unscathed.lab.results import Results
 
 HEADINGS = (
@@ -76,7 +77,7 @@ def _line(
         Value(label, label, True),
         Value(str(len(model.rows)), len(model.rows)),
         *(part for m in ("test_accuracy", "forget_accuracy") for part in _measure(model, case, m, spoken.digits)),
-        Value(f"{model.membership_auc:.3f}", model.membership_auc),
+        Value(number(model.membership_auc, 3), _key(model.membership_auc)),
         *(Value("–", "") if part is None else Value(times(part), part) for part in price),
         *(_words(model, question) for question in ("whole", "forgotten")),
     ]
@@ -93,7 +94,11 @@ def _measure(model: Model, case: Case, measure: str, digits: int) -> tuple[Value
 def _mean(model: Model, measure: str, digits: int) -> Value:
     found = model.estimate(measure)
     half = f" ± {found.half:.{digits}f}" if found.half is not None else ""
-    return Value(f"{found.mean:.{digits}f}".replace("-", "−") + half, found.mean)
+    return Value(number(found.mean, digits) + half, _key(found.mean))
+
+
+def _key(value: float) -> float | str:
+    return "" if math.isnan(value) else value
 
 
 def _price(case: Case, label: str, model: Model) -> tuple[float | None, float | None]:

@@ -22,7 +22,7 @@ from unscathed.lab.report.grid import HEADINGS, grid_lines
 from unscathed.lab.report.provenance import lead, limits, made, overview
 from unscathed.lab.report.source import results_of
 from unscathed.lab.report.story import story
-from unscathed.lab.report.wording import Voice, marks, signed, span, times, voice
+from unscathed.lab.report.wording import Voice, marks, number, signed, span, times, voice
 from unscathed.lab.results import Results, TwinPair
 from unscathed.training.checkpoint import write_atomically
 
@@ -141,7 +141,7 @@ def _cell(model: Model | None, gold: Model | None, measure: str, places: int) ->
     if difference is not None and model is not gold:
         half = f"± {difference.half:.{places}f}" if difference.half else ""
         far = signed(difference.mean, places) if difference.mean or half else "="
-    return _Cell(f"{model.mean(measure):.{places}f}".replace("-", "−"), far, half)
+    return _Cell(number(model.mean(measure), places), far, half)
 
 
 def _marks(model: Model | None, question: str) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from unscathed.lab.report.cases import Case, by_adversary, cases
 from unscathed.lab.report.source import results_of
-from unscathed.lab.report.wording import Voice, listed, marks, times, voice
+from unscathed.lab.report.wording import Voice, listed, marks, number, times, voice
 from unscathed.lab.results import Results
 
 Parts = tuple[str, ...]
@@ -85,7 +85,7 @@ def _values(case: Case, spoken: Voice) -> tuple[Sequence[str], ...]:
             for model in (original, gold, unlearned, both, control)
         ],
         ["–" if model is None else known.number(model.forget_accuracy) for model in (gold, unlearned, both)],
-        ["–" if model is None else f"{model.membership_auc:.3f}" for model in (gold, both)],
+        ["–" if model is None else number(model.membership_auc, 3) for model in (gold, both)],
         ["–", "–"] if price is None else [times(part) for part in price],
         [marks(both.words(question)) if both else "–" for question in ("whole", "forgotten")],
     )

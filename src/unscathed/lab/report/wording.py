@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Voice:
 
     def number(self, value: float) -> str:
         """A value without its unit."""
-        return f"{value:.{self.digits}f}".replace("-", "−")
+        return number(value, self.digits)
 
     def value(self, value: float) -> str:
         """A value with its unit, which stays on its line."""
@@ -78,6 +79,11 @@ def voice(results: Results) -> Voice:
     count = results.environment.get("test_samples")
     many = isinstance(count, int) and count >= 10_000
     return Voice(results.shares, (2 if many else 1) if results.shares else 3)
+
+
+def number(value: float, digits: int) -> str:
+    """A value; a dash where it was not measured."""
+    return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
 
 
 def signed(value: float, digits: int) -> str:

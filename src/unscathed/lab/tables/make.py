@@ -76,7 +76,8 @@ def table(
         kept = shown[axis].isin(wanted) | (shown[axis].isna() if axis in SPREAD else False)
         shown = shown[kept]
     problems = Problems("cannot make the table")
-    problems.require(not shown.empty, f"no {value} is left to show; there are rows for other axes or measures only")
+    beside_it = f" to compare with {_compared(against, names)}" if against is not None else ""
+    problems.require(not shown.empty, f"no {value} was measured of what is to be shown{beside_it}")
     problems.raise_any()
     apart = telling(shown, [axis for axis in (*SETTING, "adversary", "unlearner", *STATE) if axis not in named], named)
     groups = {_plain(key): group for key, group in shown.groupby(apart, observed=True, dropna=False)} if apart else {}

@@ -15,6 +15,7 @@ from unscathed.samples import Samples
 from unscathed.task import Task
 from unscathed.training.callbacks import Callback, LossHistory
 from unscathed.training.machine import Machine, full_precision, keeping_memory
+from unscathed.training.optimizers import optimizers_for
 from unscathed.training.recipe import Recipe
 from unscathed.training.seeds import generator, seeded
 from unscathed.training.trained import Event, Trained, state_of
@@ -146,7 +147,7 @@ def _train(
     batch_size = min(recipe.batch_size, len(samples))
     per_epoch = recipe.steps_per_epoch(len(samples))
     total = recipe.total_steps(len(samples))
-    optimizer = _optimizer(model, recipe)
+    optimizers = optimizers_for(model, recipe)
     order, noise = generator(seed, "batch order"), generator(seed, "augmentation")
 
     model.train()
@@ -168,15 +169,16 @@ def _train(
                 for augmentation in recipe.augment:
                     batch = batch._replace(inputs=augmentation(batch.inputs, noise))
                 batch = machine.stage(batch)
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.learning_rate * recipe.rate(step, total)
                 with machine.computing():
                     outputs = task.outputs(model, batch)
                 loss = task.losses(full_precision(outputs), batch).mean()
-                optimizer.zero_grad(set_to_none=True)
+                model.zero_grad(set_to_none=True)
                 with machine.deterministic():
                     loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
+                for optimizer in optimizers:
+                    for group in optimizer.param_groups:
+                        group["lr"] = recipe.learning_rate * recipe.rate(step, total)
+                    optimizer.step()
                 _each(callbacks, "on_step", step + 1, loss)
                 if (step + 1) % per_epoch == 0 or step + 1 == total:
                     _check_finite(model, loss, step + 1, recipe)
@@ -184,22 +186,6 @@ def _train(
         _each(callbacks, "on_end")
     model.eval()
     return total
-
-
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trainable if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trainable if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    groups = [g for g in groups if g["params"]]
-    # The fused kernels update all parameters in one pass; on small models the loop over them was a third of a step.
-    fused = all(p.device.type in ("cpu", "cuda") for p in trainable)
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=fused
-        )
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=fused)
 
 
 def _check_finite(model: nn.Module, loss: torch.Tensor, step: int, recipe: Recipe) -> None:

@@ -19,9 +19,10 @@ class Recipe:
         epochs: passes over the samples (a fraction is allowed); give this or ``steps``, 10 epochs by default.
         steps: gradient steps.
         batch_size: samples a step; a smaller set is one batch.
-        optimizer: ``"sgd"`` (Nesterov momentum) or ``"adamw"``.
+        optimizer: ``"sgd"`` (Nesterov momentum), ``"adamw"``, or ``"muon"`` (the weights of hidden layers by Muon, all
+            else by AdamW; the fastest for convolutional networks).
         learning_rate: its peak.
-        momentum: of ``"sgd"``.
+        momentum: of ``"sgd"`` and of ``"muon"``'s hidden layers.
         weight_decay: applied to weights of two or more dimensions (not to biases and norms).
         schedule: ``"one-cycle"`` (up to the peak, then down to zero, linearly) or ``"constant"``.
         warmup: the share of steps in which one-cycle rises.
@@ -34,7 +35,7 @@ class Recipe:
     epochs: float | None = None
     steps: int | None = None
     batch_size: int = 64
-    optimizer: Literal["sgd", "adamw"] = "adamw"
+    optimizer: Literal["sgd", "adamw", "muon"] = "adamw"
     learning_rate: float = 3e-3
     momentum: float = 0.9
     weight_decay: float = 1e-2
@@ -103,7 +104,7 @@ class Recipe:
 
 
 _CHOICES = {
-    "optimizer": ("sgd", "adamw"),
+    "optimizer": ("sgd", "adamw", "muon"),
     "schedule": ("one-cycle", "constant"),
     "precision": ("auto", "float32", "bfloat16"),
 }

@@ -27,7 +27,7 @@ SHARED = {
     "original": 2,
     "forget-set": 2,
     "gold": 2,
-    "influence": 1,
+    "scores": 1,
     "features": 1,
     "twins": 2,
     "unlearned": 4,

@@ -15,7 +15,6 @@ from unscathed.problems import BadInputError
 lab = typer.Typer(help="Experiments: run them, and show what they gave.", cls=Speaking, no_args_is_help=True)
 for command in (running.run, running.check, running.cache):
     lab.command()(command)
-console = Console()
 FORMATS = ("terminal", "markdown", "latex", "csv")
 
 Folder = Annotated[Path, typer.Argument(metavar="RESULTS", help="A results folder.", show_default=False)]
@@ -65,7 +64,7 @@ def table(
         failures=read_failures(results),
     )
     if form == "terminal":
-        console.print(made)
+        Console().print(made)
     else:
         typer.echo({"markdown": made.markdown, "latex": made.latex, "csv": made.csv}[form]().rstrip("\n"))
 
@@ -83,10 +82,10 @@ def plot(
     from unscathed.lab import plots
     from unscathed.lab.frames import read
 
-    with console.status("drawing"):
+    with Console().status("drawing"):
         files = plots.plot(read(results), out or results / "plots", interval=interval)  # type: ignore[arg-type]
     for file in files:
-        console.print(str(file), soft_wrap=True)
+        Console().print(str(file), soft_wrap=True)
 
 
 @lab.command()
@@ -100,9 +99,9 @@ def report(
 
     if not page.parent.is_dir():
         raise BadInputError("cannot write the report", [f"there is no folder {page.parent}"])
-    with console.status("writing the report"):
+    with Console().status("writing the report"):
         write_report(results, page)
-    console.print(str(page), soft_wrap=True)
+    Console().print(str(page), soft_wrap=True)
 
 
 def _conditions(texts: list[str]) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from unscathed import ClassificationTask, Flip, Progress, Recipe, Shift, fit
 from unscathed.lab import datasets
 from unscathed.lab.models import FastNet
-from unscathed.lab.results import environment
+from unscathed.lab.provenance import provenance
 
 PLANS = {3: ((32, 128, 128), 10), 5: ((48, 192, 192), 10), 20: ((64, 256, 256), 16), 40: ((128, 384, 384), 20)}
 """By minutes: the widths, and the passes over 50,000 images."""
@@ -58,7 +58,7 @@ def main() -> None:
         "training_samples": len(samples),
         "seed": arguments.seed,
         "recipe": recipe.to_json(),
-        "environment": environment(),
+        **provenance(),
     }
     print(json.dumps(figures, indent=1))
     if arguments.json:

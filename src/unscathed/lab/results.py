@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import platform
-import sys
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
-
-from unscathed.training.checkpoint import write_atomically
 
 Stage = Literal["original", "gold", "unlearned", "healed"]
 
@@ -112,11 +103,6 @@ class Results:
     shares: bool = True
     frame: Any = None
 
-    def write_json(self, path: Path) -> None:
-        """Write ``{"environment": …, "rows": […]}``, atomically."""
-        content = {"environment": self.environment, "rows": [asdict(row) for row in self.rows]}
-        write_atomically(path, json.dumps(content, indent=1).encode())
-
 
 def as_png(pixels: npt.NDArray[np.uint8]) -> bytes | None:
     """Pixels, uint8 [channels, height, width], as PNG; None where they are no picture."""
@@ -127,31 +113,3 @@ def as_png(pixels: npt.NDArray[np.uint8]) -> bytes | None:
     buffer = io.BytesIO()
     Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def environment(**more: Any) -> dict[str, Any]:
-    """What a result depends on besides its settings: versions and hardware, joined by ``more``."""
-    return {
-        "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "versions": {
-            "unscathed": version("unscathed"),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-        },
-        "platform": platform.platform(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        **more,
-    }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -22,6 +22,7 @@ from unscathed.lab.components import Component
 from unscathed.lab.defaults import recipe_of
 from unscathed.lab.experiment import Setting
 from unscathed.lab.provenance import provenance
+from unscathed.lab.results import Stage, as_png
 from unscathed.lab.schema import FORMAT, SCHEMA, TWINS
 from unscathed.lab.store import Made
 from unscathed.lab.work.base import Bench, Work
@@ -32,7 +33,6 @@ from unscathed.samples import Samples
 from unscathed.training import Trained
 from unscathed.training.checkpoint import write_atomically
 
-Stage = Literal["original", "gold", "unlearned", "healed"]
 MEASUREMENTS, PAIRS = "measurements", "twins"
 """Folders of a results folder."""
 PAIRS_SHOWN = 6
@@ -268,14 +268,7 @@ def _pairs(axes: dict[str, Any], twins: Twins, opened: Opened, choice: tuple[str
 
 
 def _picture(samples: Samples) -> bytes | None:
-    if samples.dtype != torch.uint8 or len(samples.shape) != 3 or samples.shape[0] not in (1, 3):
-        return None
-    from PIL import Image
-
-    pixels = samples.inputs[0].numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)).save(buffer, "PNG")
-    return buffer.getvalue()
+    return as_png(samples.inputs[0].numpy()) if samples.dtype == torch.uint8 else None
 
 
 def _write(rows: list[dict[str, Any]], schema: pa.Schema, path: Path) -> None:

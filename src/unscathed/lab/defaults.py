@@ -21,12 +21,13 @@ _KNOWN: dict[str, tuple[str, dict[str, Any]]] = {
     "cifar10": (
         "FastNet",
         {
-            **_COLOUR,
             "epochs": 8,
             "batch_size": 512,
-            "learning_rate": 0.75,
-            "momentum": 0.85,
-            "weight_decay": 1.3e-3,
+            "optimizer": "muon",
+            "learning_rate": 0.024,
+            "momentum": 0.6,
+            "weight_decay": 0.3,
+            "augment": (Flip(), Shift(2)),
         },
     ),
     "fashion_mnist": ("SmallNet", {"epochs": 8, "batch_size": 256, "learning_rate": 4e-3}),

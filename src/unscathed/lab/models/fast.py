@@ -1,4 +1,17 @@
-"""FastNet: a convolutional network for colour images of 32 pixels that learns CIFAR-10 in minutes on two CPU cores."""
+"""FastNet: a convolutional network for colour images of 32 pixels that learns CIFAR-10 in minutes on two CPU cores.
+
+What to train it with on CIFAR-10, by the minutes at hand on two cores that multiply bfloat16:
+
+    Recipe(epochs=..., batch_size=512, optimizer="muon", learning_rate=0.024, momentum=0.6, weight_decay=0.3,
+           augment=(Flip(), Shift(2)))
+
+    3 minutes: widths (32, 128, 128), 10 epochs     20 minutes: widths (64, 256, 256), 16 epochs
+    5 minutes: widths (48, 192, 192), 10 epochs     40 minutes: widths (128, 384, 384), 20 epochs
+
+After 4 epochs of 45,000 images the narrowest has 88.3 % of the test images right (one seed), where
+``optimizer="sgd", learning_rate=0.75, momentum=0.85, weight_decay=1.3e-3`` gives 87.0 %, and 90.3 % after 10. The
+widths and epochs for longer times follow from images a second; ``benchmarks/cifar10.py`` measures what they reach.
+"""
 
 from __future__ import annotations
 

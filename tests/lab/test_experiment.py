@@ -84,7 +84,10 @@ def test_environment_variables_stand_for_paths(monkeypatch: pytest.MonkeyPatch) 
         ({"seeds": []}, "seeds = .. must be"),
         ({"fixed": {"luck": 1}}, "luck = 1 must be one of split"),
         ({"adversary": {"Random": {"budget": {"each": []}}}}, "nothing in each"),
-        ({"grid": {"unlearner": "Sisa"}}, "grid must be tables"),
+        ({"grid": {"unlearner": "Sisa"}}, "grid must be one or more tables"),
+        ({"grid": []}, "grid must be one or more tables"),
+        ({"adversary": []}, "adversary = .. leaves nothing to do"),
+        ({"fixed": 3}, "fixed = 3 must be a table"),
         ({"healer": {"Healer": {"strategy": "hope"}}}, "strategy='hope'"),
     ],
 )

@@ -19,9 +19,12 @@ from unscathed.lab.runner import Report, Watcher
 from unscathed.lab.work import Measurement
 from unscathed.training import Callback
 
+QUIET = 1.0
+"""Seconds between two lines about jobs that took less."""
+
 
 class Board(Watcher):
-    """Draws over itself on a terminal; elsewhere it prints a line for each job.
+    """Draws over itself on a terminal; elsewhere it prints a line for jobs that took long, and now and then for others.
 
     Args:
         console: where.
@@ -35,6 +38,7 @@ class Board(Watcher):
         self._seconds: defaultdict[str, list[float]] = defaultdict(list)
         self._left: defaultdict[str, int] = defaultdict(int)
         self._done = self._failed = 0
+        self._printed = 0.0
         self._live = Live(get_renderable=self._draw, console=console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Board:
@@ -67,10 +71,18 @@ class Board(Watcher):
             self._seconds[_kind(job)].append(report.seconds)
         if report.error:
             self.console.print(Text.assemble(("failed ", "bold red"), f"{job}: {report.error}"))
-        elif not self.console.is_terminal and self._plan is not None:
+        elif not self.console.is_terminal and self._plan is not None and self._worth_a_line(report):
             self.console.print(
                 f"{self._done:4}/{len(self._plan.jobs)} {report.seconds:7.1f} s  {job}", highlight=False, soft_wrap=True
             )
+
+    def _worth_a_line(self, report: Report) -> bool:
+        """A line every few seconds is news; a thousand lines of jobs that took no time are none."""
+        now = time.monotonic()
+        if report.seconds < QUIET and now - self._printed < QUIET and self._plan and self._done < len(self._plan.jobs):
+            return False
+        self._printed = now
+        return True
 
     @property
     def seconds_left(self) -> float | None:

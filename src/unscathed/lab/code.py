@@ -12,7 +12,10 @@ import torch
 import unscathed
 
 _PACKAGE = Path(unscathed.__file__).parent
-_SHOWING = ("cli.py", "__init__.py", "lab/report", "lab/tables", "lab/plots", "lab/statistics", "lab/commands")
+_SHOWING = (
+    "cli.py", "__init__.py", "lab/board", "lab/commands", "lab/estimate", "lab/extras", "lab/frames", "lab/labels",
+    "lab/look", "lab/plots", "lab/report", "lab/running", "lab/statistics", "lab/tables", "lab/terminal",
+)  # fmt: skip
 """What only shows results."""
 
 

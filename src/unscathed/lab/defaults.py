@@ -1,11 +1,13 @@
-"""Defaults: the model and the recipe that suit a data set, where a file names none."""
+"""Defaults: the model and the recipe that suit a data set, where a file names none, and the task that they make."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from unscathed.lab.components import Component
+from unscathed.lab.datasets import Dataset
+from unscathed.task import Task
 from unscathed.training import Flip, Recipe, Shift
 
 _COLOUR: dict[str, Any] = {
@@ -69,4 +71,11 @@ def recipe_of(recipe: Component, dataset: Component, task: Component, model: Com
     if "steps" in said:
         defaults = {name: value for name, value in defaults.items() if name != "epochs"}
     made: Recipe = recipe.build(defaults)
+    return made
+
+
+def task_of(task: Component, model: Component | None, dataset: Dataset) -> Task:
+    """The task, built from the data set's facts; its model is None where it builds its own."""
+    facts = dict(dataset.facts)
+    made: Task = task.build(facts if model is None else {**facts, "model": partial(model.build, facts)})
     return made

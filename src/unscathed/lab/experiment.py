@@ -36,7 +36,8 @@ class Setting:
 
     Args:
         dataset, model, task, recipe, reserve: components; ``model`` is None where the task builds its own.
-        seeds: of every purpose.
+        seed: as the file gives it.
+        seeds: of every purpose, derived from it.
     """
 
     dataset: Component
@@ -110,7 +111,8 @@ class Experiment:
         shared = {key: value for key, value in content.items() if key != "grid"}
         grids = content.get("grid", [{}])
         if not problems.require(
-            isinstance(grids, list) and all(isinstance(g, dict) for g in grids), "grid must be tables: [[grid]]"
+            isinstance(grids, list) and bool(grids) and all(isinstance(g, dict) for g in grids),
+            "grid must be one or more tables: [[grid]]",
         ):
             grids = []
         cells: dict[Cell, None] = {}
@@ -152,6 +154,7 @@ def _axis(kind: str, entry: Any, problems: Problems) -> list[Component]:
     """The components along one axis: a list, or one entry."""
     components: list[Component] = []
     before = len(problems.found)
+    problems.require(entry != [] or kind == "healer", f"{kind} = [] leaves nothing to do; name at least one")
     for part in entry if isinstance(entry, list) else [entry]:
         if kind == "reserve" and isinstance(part, int | float):
             part = {"SpareSet": {"share": part}}
@@ -207,6 +210,8 @@ def _seeds(entry: Any, problems: Problems) -> list[int]:
 
 def _fixed(content: Mapping[str, Any], problems: Problems) -> dict[str, int]:
     fixed = content.get("fixed", {})
+    if not problems.require(isinstance(fixed, dict), f"fixed = {fixed!r} must be a table: {{ split = 0 }}"):
+        return {}
     for purpose, seed in fixed.items():
         problems.require(
             purpose in PURPOSES and isinstance(seed, int) and 0 <= seed < 2**32,

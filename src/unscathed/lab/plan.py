@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from unscathed.lab.code import code_digest
 from unscathed.lab.experiment import Cell, Experiment
 from unscathed.lab.store import Store
-from unscathed.lab.work import Measurement, Work
+from unscathed.lab.work import Kept, Measurement, Work
 from unscathed.lab.work.models import unlearner_of
 
 Job = Work | Measurement
@@ -46,14 +46,15 @@ class Plan:
         def waits_for(work: Work) -> tuple[Work, ...]:
             """The jobs that must be over before this work can be used; it becomes a job itself where it is missing."""
             if work.key not in known:
-                if work.kept and store.find(work.kind, work.key):
+                kept = isinstance(work, Kept)
+                if kept and store.find(work.kind, work.key):
                     found[work.key] = work
                     known[work.key] = ()
                 else:
                     before = _distinct(w for needed in work.needs() for w in waits_for(needed))
-                    if work.kept:
+                    if kept:
                         jobs[work] = before
-                    known[work.key] = (work,) if work.kept else before
+                    known[work.key] = (work,) if kept else before
             return known[work.key]
 
         for measurement in missing:

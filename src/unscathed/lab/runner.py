@@ -31,6 +31,8 @@ from unscathed.training.checkpoint import write_atomically
 
 FAILURES, JOURNAL, COPY = "failures", "journal.jsonl", "experiment.toml"
 """What a results folder holds besides measurements and twins."""
+MEASUREMENT = "measurement"
+"""What the journal calls a measurement, beside the kinds of shared work."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -42,6 +44,10 @@ _FULL_DISK = (
     "the disk is full ({}). Nothing that was finished is lost: make room, and run the same command again; "
     "`unscathed lab cache` shows what the cache takes, and cleans it"
 )
+
+
+Done = tuple[str, str, str, float]
+"""A piece of work: its kind, its key, what it is in words, and the seconds it took."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +77,14 @@ class Report:
 
     Args:
         seconds: it took.
-        did: every piece of work done for it: kind, key, in words, seconds.
+        did: every piece of work done for it.
         error: in one line; empty where all went well.
         trace: the traceback of the error.
         full: whether the disk was full.
     """
 
     seconds: float
-    did: tuple[tuple[str, str, str, float], ...] = ()
+    did: tuple[Done, ...] = ()
     error: str = ""
     trace: str = ""
     full: bool = False
@@ -105,7 +111,8 @@ class Outcome:
     def count(self, report: Report) -> None:
         """Count what was done for a job."""
         for kind, *_ in report.did:
-            self.computed[kind] = self.computed.get(kind, 0) + 1
+            if kind != MEASUREMENT:
+                self.computed[kind] = self.computed.get(kind, 0) + 1
 
 
 class Watcher:
@@ -149,7 +156,7 @@ def run(
     started = time.perf_counter()
     results, store, executor = Path(results), store or Store(), executor or InProcess()
     watcher = watcher or Watcher()
-    _prepare(results, experiment)
+    _check_folder(results)
     site = Site(
         str(store.folder.resolve()),
         store.limit,
@@ -158,12 +165,20 @@ def run(
         (str(experiment.folder),) if experiment.folder else (),
         command(),
     )
-    read = _read(missing_of(experiment, results, update), site)
-    plan = Plan.of(experiment, store, results, update=update)
-    outcome = Outcome(there=len(plan.measurements) - len(plan.missing))
-    outcome.count(read)
-    if plan.jobs:
-        _Run(plan, site, executor, watcher, outcome, callbacks).go()
+    outcome = Outcome()
+    try:
+        read = _read(missing_of(experiment, results, update), site)
+        _prepare(results, experiment)
+        plan = Plan.of(experiment, store, results, update=update)
+        outcome.there = len(plan.measurements) - len(plan.missing)
+        outcome.count(read)
+        _append(results / JOURNAL, read)
+        if plan.jobs:
+            _Run(plan, site, executor, watcher, outcome, callbacks).go()
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFullError(_FULL_DISK.format(_one_line(error))) from error
+        raise
     outcome.seconds = time.perf_counter() - started
     return outcome
 
@@ -238,7 +253,7 @@ class _Run:
 
     def _note(self, job: Job, report: Report) -> None:
         self.outcome.count(report)
-        _append(Path(self.site.results) / JOURNAL, job, report)
+        _append(Path(self.site.results) / JOURNAL, report, job)
         if report.error:
             self._fail(job, report)
             return
@@ -270,49 +285,51 @@ class _Run:
 
 def perform(job: Job, site: Site, callbacks: Sequence[Callback] = ()) -> Report:
     """Do one job, in whichever process; what goes wrong is reported, not raised."""
+    started = time.perf_counter()
     bench = _bench(site)
     bench.callbacks = callbacks
-    if isinstance(job, Measurement):
-        return _reported(bench, lambda: _measure(job, bench, site))
-    return _reported(bench, lambda: bench.obtain(job))
-
-
-def _measure(job: Measurement, bench: Bench, site: Site) -> None:
-    """Measure, unless another run of the same grid has done so meanwhile."""
-    results = Path(site.results)
-    with bench.store.lock(job.name):
-        if not is_current(job.path(results)):
-            job.write(bench, results, site.experiment)
-
-
-def _read(measurements: Sequence[Measurement], site: Site) -> Report:
-    """Read the data that is missing, and see that models suit it."""
-    bench = _bench(site)
-    report = _reported(bench, lambda: check_settings(measurements, bench), passing=BadInputError)
-    if report.full:
-        raise DiskFullError(_FULL_DISK.format(report.error))
-    if report.error:
-        raise UnscathedError(f"cannot run the experiment: {report.error}\n{report.trace}")
-    _append(Path(site.results) / JOURNAL, None, report)
-    return report
-
-
-def _reported(
-    bench: Bench, do: Callable[[], object], passing: type[Exception] | tuple[type[Exception], ...] = ()
-) -> Report:
-    """Do something at a bench; errors but the ``passing`` are reported."""
-    started = time.perf_counter()
-    did: list[tuple[str, str, str, float]] = []
-    bench.did = lambda work, made: did.append((work.kind, work.key, str(work), made.seconds)) if work.kept else None
+    did = _listening(bench)
     error, trace, full = "", "", False
     try:
-        do()
-    except passing:
-        raise
+        if isinstance(job, Measurement):
+            _measure(job, bench, site, did)
+        else:
+            bench.obtain(job)
     except Exception as caught:
         error, trace = _one_line(caught), traceback.format_exc()
         full = isinstance(caught, OSError) and caught.errno in FULL
     return Report(time.perf_counter() - started, tuple(did), error, trace, full)
+
+
+def _measure(job: Measurement, bench: Bench, site: Site, did: list[Done]) -> None:
+    """Measure, unless another run of the same grid has done so meanwhile."""
+    started, results = time.perf_counter(), Path(site.results)
+    with bench.store.lock(job.name):
+        if not is_current(job.path(results)):
+            job.write(bench, results, site.experiment)
+            did.append((MEASUREMENT, job.name, str(job), time.perf_counter() - started))
+
+
+def _read(measurements: Sequence[Measurement], site: Site) -> Report:
+    """Read the data that is missing, and see that models suit it."""
+    started = time.perf_counter()
+    bench = _bench(site)
+    did = _listening(bench)
+    try:
+        check_settings(measurements, bench)
+    except (BadInputError, OSError):
+        raise
+    except Exception as error:
+        # A user's own component may fail in any way; its traceback is what helps.
+        raise UnscathedError(f"cannot run the experiment: {_one_line(error)}\n{traceback.format_exc()}") from error
+    return Report(time.perf_counter() - started, tuple(did))
+
+
+def _listening(bench: Bench) -> list[Done]:
+    """A list that what is done at the bench from now on goes to."""
+    did: list[Done] = []
+    bench.did = lambda work, made: did.append((work.kind, work.key, str(work), made.seconds))
+    return did
 
 
 @cache
@@ -323,16 +340,19 @@ def _bench(site: Site) -> Bench:
     return Bench(Store(site.store, limit=site.limit))
 
 
-def _prepare(results: Path, experiment: Experiment) -> None:
+def _check_folder(results: Path) -> None:
+    """Ask the nearest folder that is there, so that a mistake leaves no new folder behind."""
     problems = Problems(f"cannot write results to {results}")
-    try:
-        for name in (MEASUREMENTS, PAIRS, FAILURES):
-            (results / name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        problems.require(False, f"the folder cannot be made ({error.strerror})")
-    else:
-        problems.require(os.access(results, os.W_OK), "the folder may not be written to")
+    nearest = next(folder for folder in (results.resolve(), *results.resolve().parents) if folder.exists())
+    problems.require(
+        nearest.is_dir() and os.access(nearest, os.W_OK), f"{nearest} is not a folder that you may write to"
+    )
     problems.raise_any()
+
+
+def _prepare(results: Path, experiment: Experiment) -> None:
+    for name in (MEASUREMENTS, PAIRS, FAILURES):
+        (results / name).mkdir(parents=True, exist_ok=True)
     if experiment.source:
         write_atomically(results / COPY, experiment.source.encode())
     for stale in (results / FAILURES).glob("*.json"):
@@ -344,17 +364,15 @@ def _failure(site: Site, measurement: Measurement) -> Path:
     return Path(site.results) / FAILURES / f"{measurement.name}.json"
 
 
-def _append(journal: Path, job: Job | None, report: Report) -> None:
-    """A line for each piece of work done; lines of several processes do not mix."""
+def _append(journal: Path, report: Report, job: Job | None = None) -> None:
+    """A line for each piece of work done, and one for what failed; lines of several processes do not mix."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     entries: list[dict[str, Any]] = [
         {"time": now, "kind": kind, "key": key, "what": what, "seconds": round(seconds, 3)}
         for kind, key, what, seconds in report.did
     ]
-    if job is not None and (isinstance(job, Measurement) or report.error):
-        name = job.name if isinstance(job, Measurement) else job.key
-        entry = {"time": now, "kind": "measurement", "key": name, "what": str(job), "seconds": round(report.seconds, 3)}
-        entries.append({**entry, "error": report.error} if report.error else entry)
+    if report.error:
+        entries.append({"time": now, "kind": "failure", "what": str(job), "error": report.error})
     with journal.open("a") as file:
         file.write("".join(json.dumps(entry) + "\n" for entry in entries))
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from unscathed.lab.components import Component
 from unscathed.lab.datasets import Dataset
-from unscathed.lab.defaults import default_model, recipe_of
+from unscathed.lab.defaults import default_model, recipe_of, task_of
 from unscathed.problems import BadInputError
 from unscathed.samples import Samples
 from unscathed.task import ClassificationTask
@@ -56,6 +55,6 @@ def setup(name: str, data: str | Path | None = None) -> Setup:
     if model is None:
         raise BadInputError("cannot set up", [f"{name!r} has no model of its own"])
     dataset: Dataset = component.build()
-    facts = dict(dataset.facts)
-    made: ClassificationTask = task.build({**facts, "model": partial(model.build, facts)})
+    made = task_of(task, model, dataset)
+    assert isinstance(made, ClassificationTask)
     return Setup(dataset, made, recipe_of(Component("recipe", "Recipe"), component, task, model))

@@ -1,6 +1,6 @@
 """Work: the pieces that an experiment is made of, shared by its cells and found again."""
 
-from unscathed.lab.work.base import Bench, Work
+from unscathed.lab.work.base import Bench, Kept, Work
 from unscathed.lab.work.data import Data
 from unscathed.lab.work.measurement import Measurement
 from unscathed.lab.work.models import Gold, Open, Opened, Original, Unlearned, original_for, unlearned_by
@@ -12,6 +12,7 @@ __all__ = [
     "Choice",
     "Data",
     "Gold",
+    "Kept",
     "Match",
     "Measurement",
     "Open",

@@ -32,8 +32,6 @@ class Work(ABC):
 
     kind: ClassVar[str]
     """What sort of work, in a word: the folder it is kept in, and the word that progress shows."""
-    kept: ClassVar[bool] = True
-    """Whether its result goes to the store: only what others share does."""
 
     @abstractmethod
     def needs(self) -> tuple[Work, ...]:
@@ -48,14 +46,6 @@ class Work(ABC):
         """Do it."""
 
     @abstractmethod
-    def save(self, value: Any, folder: Path) -> None:
-        """Write the result to an empty folder."""
-
-    @abstractmethod
-    def load(self, folder: Path, bench: Bench) -> Any:
-        """Read what `save` wrote."""
-
-    @abstractmethod
     def __str__(self) -> str:
         """What it is, in a few words."""
 
@@ -63,6 +53,34 @@ class Work(ABC):
     def key(self) -> str:
         """A digest of everything that the result depends on, the code's version included."""
         return _key(self)
+
+
+class Kept(Work):
+    """Work whose result goes to the store; other work is done again by each process, since it costs next to nothing."""
+
+    def reads(self) -> tuple[Work, ...]:
+        """The work whose results `load` looks at."""
+        return ()
+
+    @abstractmethod
+    def save(self, value: Any, folder: Path) -> None:
+        """Write the result to an empty folder."""
+
+    @abstractmethod
+    def load(self, folder: Path, bench: Bench) -> Any:
+        """Read what `save` wrote."""
+
+
+class KeptTensor(Kept):
+    """Work whose result is one tensor."""
+
+    def save(self, value: Tensor, folder: Path) -> None:
+        """Write the tensor."""
+        save_tensors(folder / "value.safetensors", value=value)
+
+    def load(self, folder: Path, bench: Bench) -> Tensor:
+        """Read the tensor."""
+        return load_tensors(folder / "value.safetensors")["value"]
 
 
 @cache
@@ -78,7 +96,7 @@ class Bench:
     Args:
         store: of shared results.
         callbacks: progress of training.
-        did: told of every piece of work done here, and what it cost.
+        did: told of every piece of work done here and kept, and what it cost.
     """
 
     def __init__(
@@ -109,10 +127,10 @@ class Bench:
         if found is None:
             for needed in work.needs():
                 self._obtain(needed)
-            if work.kept:
+            if isinstance(work, Kept):
                 # Another process may be at it: whoever waits for the lock then finds the result.
                 with self.store.lock(work.key):
-                    found = self._find(work) or self._do(work)
+                    found = self._find(work) or self._keep(work)
             else:
                 found = self._do(work)
         self._memory[work.key] = found
@@ -121,9 +139,12 @@ class Bench:
         return found
 
     def _find(self, work: Work) -> tuple[Any, Made] | None:
-        folder = self.store.find(work.kind, work.key) if work.kept else None
+        folder = self.store.find(work.kind, work.key) if isinstance(work, Kept) else None
         if folder is None:
             return None
+        assert isinstance(work, Kept)
+        for other in work.reads():
+            self._obtain(other)  # first, since an error in other work is no damage to this one
         try:
             return work.load(folder, self), self.store.made(folder)
         except (BadInputError, OSError, ValueError, KeyError, TypeError) as error:
@@ -132,14 +153,16 @@ class Bench:
                 self.store.remove(folder)
             return None
 
+    def _keep(self, work: Kept) -> tuple[Any, Made]:
+        value, made = self._do(work)
+        self.store.put(work.kind, work.key, lambda folder: work.save(value, folder), made)
+        self.did(work, made)
+        return value, made
+
     def _do(self, work: Work) -> tuple[Any, Made]:
         with Clock() as clock:
             value = work.make(self)
-        made = clock.made(what=str(work))
-        if work.kept:
-            self.store.put(work.kind, work.key, lambda folder: work.save(value, folder), made)
-        self.did(work, made)
-        return value, made
+        return value, clock.made(what=str(work))
 
 
 def save_tensors(path: Path, **tensors: Tensor) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from unscathed.lab.code import file_digest
 from unscathed.lab.components import Component
 from unscathed.lab.datasets import Dataset
-from unscathed.lab.work.base import Bench, Work, load_tensors, save_tensors
+from unscathed.lab.work.base import Bench, Kept, Work, load_tensors, save_tensors
 from unscathed.samples import Samples
 
 FOLDERS = {"adult": "tabular", "ag_news": "text"}
@@ -21,7 +21,7 @@ FOLDERS = {"adult": "tabular", "ag_news": "text"}
 
 
 @dataclass(frozen=True)
-class Data(Work):
+class Data(Kept):
     """A data set.
 
     Args:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from unscathed.lab.components import Component
 from unscathed.lab.datasets import Dataset
-from unscathed.lab.defaults import recipe_of
+from unscathed.lab.defaults import recipe_of, task_of
 from unscathed.lab.experiment import Setting
-from unscathed.lab.work.base import Bench, Work
+from unscathed.lab.work.base import Bench, Kept, Work
 from unscathed.lab.work.data import Data, identity_of
 from unscathed.samples import Samples
 from unscathed.task import Task
@@ -63,7 +63,6 @@ class Open(Work):
     """Opens a setting: reads the data and splits it. Each process does so for itself; nothing is kept."""
 
     kind = "setting"
-    kept = False
 
     setting: Setting
 
@@ -81,29 +80,23 @@ class Open(Work):
         """Read and split."""
         s = self.setting
         dataset: Dataset = bench.obtain(Data(s.dataset))
-        facts = dict(dataset.facts)
-        if s.model is not None:
-            facts["model"] = partial(s.model.build, dict(dataset.facts))
-        task: Task = s.task.build(facts)
         samples, spares = dataset.samples.split(reserve=s.reserve.build().share, seed=s.seeds.split)
-        return Opened(dataset, task, recipe_of(s.recipe, s.dataset, s.task, s.model), samples, spares)
-
-    def save(self, value: Opened, folder: Path) -> None:
-        """Never asked for."""
-        raise NotImplementedError
-
-    def load(self, folder: Path, bench: Bench) -> Opened:
-        """Never asked for."""
-        raise NotImplementedError
+        return Opened(
+            dataset, task_of(s.task, s.model, dataset), recipe_of(s.recipe, s.dataset, s.task, s.model), samples, spares
+        )
 
     def __str__(self) -> str:
         return f"opening {self.setting.dataset}"
 
 
-class Model(Work):
+class Model(Kept):
     """Work whose result is a trained model of a setting."""
 
     setting: Setting
+
+    def reads(self) -> tuple[Work, ...]:
+        """The setting, whose task the model is for."""
+        return (Open(self.setting),)
 
     def save(self, value: Trained, folder: Path) -> None:
         """Write the model."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from unscathed.adversaries import Adversary, BlindView, OutputView, ParameterView, Ranking
 from unscathed.lab.components import Component
 from unscathed.lab.experiment import Setting
-from unscathed.lab.work.base import Bench, Work, load_tensors, save_tensors
+from unscathed.lab.work.base import Bench, Kept, KeptTensor, Work
 from unscathed.lab.work.data import identity_of
 from unscathed.lab.work.models import Open, Original
 from unscathed.reserve import SpareSet, Twins
@@ -22,7 +22,7 @@ from unscathed.training import Trained
 
 
 @dataclass(frozen=True)
-class Values(Work):
+class Values(KeptTensor):
     """How much a ranking adversary wants each sample: shared by all its budgets.
 
     Args:
@@ -50,20 +50,12 @@ class Values(Work):
         assert isinstance(adversary, Ranking)
         return adversary.values(_view(adversary, self.setting, bench)).cpu()
 
-    def save(self, value: Tensor, folder: Path) -> None:
-        """Write the values."""
-        save_tensors(folder / "values.safetensors", values=value)
-
-    def load(self, folder: Path, bench: Bench) -> Tensor:
-        """Read the values."""
-        return load_tensors(folder / "values.safetensors")["values"]
-
     def __str__(self) -> str:
         return f"ranking samples for {self.adversary}, {self.setting.dataset}, seed {self.setting.seed}"
 
 
 @dataclass(frozen=True)
-class Choice(Work):
+class Choice(Kept):
     """A forget set: ids, most wanted first.
 
     Args:
@@ -109,7 +101,7 @@ class Choice(Work):
 
 
 @dataclass(frozen=True)
-class SpareVectors(Work):
+class SpareVectors(KeptTensor):
     """The reserve's vectors, in the space in which twins are sought.
 
     Args:
@@ -136,20 +128,12 @@ class SpareVectors(Work):
         spares = bench.obtain(Open(self.setting)).spares
         return similarity.embed(spares, bench.obtain(Original(self.setting))).cpu()
 
-    def save(self, value: Tensor, folder: Path) -> None:
-        """Write the vectors."""
-        save_tensors(folder / "vectors.safetensors", vectors=value)
-
-    def load(self, folder: Path, bench: Bench) -> Tensor:
-        """Read the vectors."""
-        return load_tensors(folder / "vectors.safetensors")["vectors"]
-
     def __str__(self) -> str:
         return f"embedding the reserve for {self.similarity}, {self.setting.dataset}, seed {self.setting.seed}"
 
 
 @dataclass(frozen=True)
-class Match(Work):
+class Match(Kept):
     """Which spares stand in for a forget set.
 
     Args:
@@ -167,6 +151,10 @@ class Match(Work):
     def needs(self) -> tuple[Work, ...]:
         """The forget set and the reserve's vectors."""
         return (self.choice, SpareVectors(self.setting, self.similarity))
+
+    def reads(self) -> tuple[Work, ...]:
+        """The setting, among whose spares the twins are."""
+        return (Open(self.setting),)
 
     def identity(self) -> Any:
         """What happens where spares run short."""

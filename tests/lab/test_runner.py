@@ -86,6 +86,21 @@ def test_it_measures_what_bare_calls_give(finished: tuple[Path, Outcome]) -> Non
     assert row.outcome.item() == verdict.whole
 
 
+def test_shards_are_audited_against_their_own_retraining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = {}
+
+    def spy(model: us.Trained, **references: Any) -> Any:
+        seen[bool(model.shards)] = references["same_procedure"]
+        return us.audit(model, **references)
+
+    monkeypatch.setattr("unscathed.lab.work.measurement.audit", spy)
+    unlearners = [{"Sisa": {"shards": 2}}, "Influence"]
+    run(tiny(adversary="Random", unlearner=unlearners, healer=[]), tmp_path / "r", store=store(tmp_path))
+    assert seen[False] is None
+    assert seen[True].history[-1].kind == "unlearned"
+    assert seen[True].shards
+
+
 def test_a_finished_grid_is_found_finished(finished: tuple[Path, Outcome]) -> None:
     folder, _ = finished
     before = {p: p.stat().st_mtime_ns for p in (folder / "results" / "measurements").iterdir()}

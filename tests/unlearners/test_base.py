@@ -9,7 +9,12 @@ from tests.support import blobs, tiny_task
 
 from unscathed import BadInputError, Fisher, Influence, Recipe, Retrain, Samples, Sisa, Trained, Unlearner, fit
 
-UNLEARNERS: list[Unlearner] = [Retrain(), Sisa(shards=2, slices=2), Fisher(), Influence()]
+UNLEARNERS: list[Unlearner] = [
+    Retrain(),
+    Sisa(shards=2, slices=2),
+    Fisher(),
+    Influence(),
+]
 RECIPE = Recipe(epochs=3, batch_size=16)
 
 

@@ -72,8 +72,16 @@ class Unlearner(ABC):
             problems.require(
                 not trained.shards, "the model was trained in shards; use the Sisa that trained it, which is exact"
             )
+        problems.extend(self.problems_with(trained, samples, forget))
         problems.raise_any()
         self._warn_of_lost_classes(trained, samples, forget)
+
+    def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
+        """What else this method misses in the model or the samples, one sentence each; by default nothing.
+
+        It is asked beside the checks that all methods share, so ids may still be unknown.
+        """
+        return []
 
     @abstractmethod
     def _unlearn(

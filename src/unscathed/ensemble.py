@@ -67,6 +67,10 @@ class EnsembleTask(Task):
         """As for one member."""
         return self.task.divergences(reference, outputs, batch)
 
+    def answers(self, outputs: Any, batch: Batch) -> list[tuple[Tensor, Tensor]] | None:
+        """As for one member."""
+        return self.task.answers(outputs, batch)
+
     def aggregate(self, outputs: Sequence[Any]) -> Any:
         """As for one member."""
         return self.task.aggregate(outputs)

@@ -63,6 +63,14 @@ class Task(ABC):
         """How far outputs moved from reference outputs, [n], nats; by default the rise of the loss, at least 0."""
         return (self.losses(outputs, batch) - self.losses(reference, batch)).clamp_min(0)
 
+    def answers(self, outputs: Any, batch: Batch) -> list[tuple[Tensor, Tensor]] | None:
+        """The targets that a model finds possible, as ``(probability [n], targets [n, ...])`` of each; None if unnamed.
+
+        The true Fisher information is the mean over them. They need only share the mean of squared gradients with the
+        distribution that the loss is the negative logarithm of (a Gaussian's: the mean, one deviation up and down).
+        """
+        return None
+
     def aggregate(self, outputs: Sequence[Any]) -> Any:
         """One output from several models' (SISA's shards); by default their mean."""
         return torch.stack(list(outputs)).mean(dim=0)
@@ -184,6 +192,11 @@ class ClassificationTask(Task):
         return functional.kl_div(
             outputs.log_softmax(1), reference.log_softmax(1), log_target=True, reduction="none"
         ).sum(dim=1)
+
+    def answers(self, outputs: Tensor, batch: Batch) -> list[tuple[Tensor, Tensor]]:
+        """Every class, with its predicted probability."""
+        targets = batch.targets
+        return [(p, torch.full_like(targets, c)) for c, p in enumerate(outputs.softmax(dim=1).unbind(dim=1))]
 
     def aggregate(self, outputs: Sequence[Tensor]) -> Tensor:
         """The log of the mean predicted probability (it serves as logits)."""

@@ -1,5 +1,6 @@
 """Exact against a loop over single samples, in float64."""
 
+import warnings
 from dataclasses import replace
 
 import pytest
@@ -7,39 +8,91 @@ import torch
 from tests.support import Ridge, TinyTransformer, trained_by_hand
 from torch import nn
 
-from unscathed import Batch, ClassificationTask, Samples, Task
-from unscathed.curvature import ModelFunction, fisher_diagonal
-from unscathed.curvature.squares import SquaredGradients
+from unscathed import BadInputError, Batch, ClassificationTask, Samples
+from unscathed.curvature import ModelFunction, fisher_diagonal, squares
+from unscathed.curvature.fisher import by_rules
+from unscathed.lab.models import CharacterTransformer, TextTransformer
+from unscathed.lab.tasks import LanguageModel
 from unscathed.training import Trained
 
 
 def convolutional() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(2, 4, 3, stride=2, padding=1),
-        nn.BatchNorm2d(4),
-        nn.ReLU(),
-        nn.Conv2d(4, 4, 2, groups=2, dilation=2),
-        nn.GroupNorm(2, 4),
-        nn.Flatten(),
-        nn.Linear(16, 3),
-    ).double()
-
-
-def ruled() -> nn.Module:
-    """Only layers that have rules of their own, with every setting that a rule must mind."""
+    """Convolutions with every setting that a rule must mind, and the norms of images."""
     return nn.Sequential(
         nn.Conv2d(2, 4, 3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(4),
         nn.ReLU(inplace=True),
         nn.Conv2d(4, 6, 2, groups=2, dilation=2, padding=(1, 0)),
+        nn.GroupNorm(2, 6),
+        nn.Conv2d(6, 6, 3, padding="same", groups=6),
+        nn.Conv2d(6, 6, (1, 2), stride=(2, 1), padding=(2, 1), padding_mode="circular"),
         nn.Flatten(2),
-        nn.Linear(8, 5),
+        nn.Conv1d(6, 4, 3, stride=2, dilation=2, padding=1),
+        nn.BatchNorm1d(4),
         nn.Tanh(),
         nn.Flatten(),
-        nn.Linear(30, 7, bias=False),
+        nn.Linear(20, 7, bias=False),
         nn.BatchNorm1d(7),
         nn.Linear(7, 3),
     ).double()
+
+
+def sequential() -> nn.Module:
+    """Linear layers and norms over sequences."""
+    return nn.Sequential(
+        nn.Embedding(11, 8, padding_idx=3),
+        nn.LayerNorm(8),
+        nn.Linear(8, 6),
+        nn.Tanh(),
+        nn.LayerNorm((5, 6)),
+        nn.Linear(6, 4, bias=False),
+        nn.Flatten(),
+        nn.LayerNorm(20, bias=False),
+        nn.Linear(20, 3),
+    ).double()
+
+
+class Shared(nn.Module):
+    """Tied weights: a layer under two names, an embedding that is the head as well, and a layer that runs twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(11, 4, dtype=torch.float64)
+        self.one = nn.Linear(4, 4, dtype=torch.float64)
+        self.other = self.one
+        self.again = nn.Conv1d(5, 5, 3, padding=1, dtype=torch.float64)
+        self.norm = nn.LayerNorm(4, dtype=torch.float64)
+        self.head = nn.Linear(4, 11, dtype=torch.float64)
+        self.head.weight = self.embed.weight
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        hidden = self.again(torch.tanh(self.again(self.embed(tokens))))
+        hidden = self.norm(self.norm(self.other(torch.tanh(self.one(hidden)))))
+        return self.head(hidden).mean(dim=1)
+
+
+class Unruled(nn.Module):
+    """A parameter that belongs to no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4, dtype=torch.float64))
+        self.head = nn.Linear(4, 3, dtype=torch.float64)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.head(inputs * self.scale)
+
+
+class TimeFirst(nn.Module):
+    """Layers that see time where other models have samples."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(11, 4, dtype=torch.float64)
+        self.head = nn.Linear(4, 3, dtype=torch.float64)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.head(self.embed(tokens.T)).mean(dim=0)
 
 
 def images(count: int) -> Samples:
@@ -57,12 +110,26 @@ def numbers(count: int) -> Samples:
     return Samples(torch.randn(count, 4, generator=generator, dtype=torch.float64), torch.ones(count).double())
 
 
-CASES = {
-    "rules": (ClassificationTask(ruled, 3), images(11)),
+def points(count: int) -> Samples:
+    return Samples(numbers(count).inputs, torch.arange(count) % 3)
+
+
+RULED = {
     "convolutions": (ClassificationTask(convolutional, 3), images(11)),
+    "sequences": (ClassificationTask(sequential, 3), tokens(11)),
     "transformer": (ClassificationTask(TinyTransformer, 3), tokens(11)),
+    "masked": (ClassificationTask(lambda: TextTransformer(3, 11, 5, width=8, heads=2).double(), 3), tokens(11)),
+    "language": (LanguageModel(lambda: CharacterTransformer(11, 5, width=8, heads=2).double(), 11), tokens(11)),
+    "shared": (ClassificationTask(Shared, 11), tokens(11)),
     "regression": (Ridge(4), numbers(11)),
 }
+UNRULED = {
+    "loose": (ClassificationTask(Unruled, 3), points(11)),
+    # As many samples as places in time, so that only a look at another count tells them apart.
+    "time first": (ClassificationTask(TimeFirst, 3), tokens(5)),
+}
+CASES = RULED | UNRULED
+pytestmark = pytest.mark.filterwarnings("ignore:.*made by vmap")
 
 
 def used(trained: Trained) -> Trained:
@@ -97,6 +164,26 @@ def test_the_diagonal_is_the_mean_of_squared_per_sample_gradients(name: str, chu
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
 
 
+@pytest.mark.parametrize("name", [name for name in CASES if name != "language"])
+def test_the_true_information_is_the_mean_over_the_models_own_answers(name: str) -> None:
+    task, samples = CASES[name]
+    trained = used(trained_by_hand(task, samples))
+    expected = torch.zeros(1, dtype=torch.float64)
+    outputs = trained.outputs(samples)
+    for probabilities, targets in task.answers(outputs, Batch(samples.inputs, samples.targets)) or []:
+        answered = Samples(samples.inputs, targets, samples.ids)
+        expected = expected + (probabilities[:, None] * gradients_one_by_one(trained, answered).square()).mean(0)
+    found = fisher_diagonal(ModelFunction(trained), samples, "true", chunk=4)
+    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-14)
+    assert not torch.allclose(found, fisher_diagonal(ModelFunction(trained), samples))
+
+
+def test_a_task_that_cannot_name_its_answers_has_no_true_information() -> None:
+    trained = trained_by_hand(*CASES["language"])
+    with pytest.raises(BadInputError, match="LanguageModel cannot name its answers"):
+        fisher_diagonal(ModelFunction(trained), CASES["language"][1], "true")
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_directional_derivatives_are_products_with_per_sample_gradients(name: str) -> None:
     task, samples = CASES[name]
@@ -110,55 +197,39 @@ def test_directional_derivatives_are_products_with_per_sample_gradients(name: st
     torch.testing.assert_close(function.mean_gradient(samples), gradients.mean(0), rtol=1e-10, atol=1e-14)
 
 
-def test_rules_are_used_where_they_hold_and_only_there() -> None:
-    held = {name: SquaredGradients.suits(ModelFunction(trained_by_hand(*case))) for name, case in CASES.items()}
-    assert held == {"rules": True, "convolutions": False, "transformer": False, "regression": True}
+@pytest.mark.parametrize("name", CASES)
+def test_rules_are_used_where_they_hold_and_all_else_is_said(name: str) -> None:
+    task, samples = CASES[name]
+    function = ModelFunction(trained_by_hand(task, samples))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        fisher_diagonal(function, samples)
+    words = [str(w.message) for w in said if "vmap" in str(w.message)]
+    assert len(words) == (name in UNRULED)
+    if name == "loose":
+        assert "Unruled has parameters in Unruled" in words[0]
+    if name == "time first":
+        assert "rows that are not its samples" in words[0]
+    batch = next(function.batches(samples))
+    assert (by_rules(function)(batch) is not None) == (name in RULED) or name == "loose"
 
 
-def test_a_layer_that_runs_twice_is_found_out_and_counted_right() -> None:
-    class Twice(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.again = nn.Linear(4, 4, dtype=torch.float64)
-            self.head = nn.Linear(4, 3, dtype=torch.float64)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(self.again(torch.tanh(self.again(x))))
-
-    samples = Samples(numbers(7).inputs, torch.arange(7) % 3)
-    trained = trained_by_hand(ClassificationTask(Twice, 3), samples)
-    function = ModelFunction(trained)
-    assert SquaredGradients.suits(function)
-    expected = gradients_one_by_one(trained, samples).square().mean(0)
-    torch.testing.assert_close(fisher_diagonal(function, samples, chunk=3), expected, rtol=1e-10, atol=1e-14)
+def test_few_samples_at_a_time_are_squared_as_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    function = ModelFunction(used(trained_by_hand(*CASES["convolutions"])))
+    samples = CASES["convolutions"][1]
+    expected = fisher_diagonal(function, samples)
+    monkeypatch.setitem(squares._AT_ONCE, "cpu", 1)
+    torch.testing.assert_close(fisher_diagonal(function, samples), expected, rtol=1e-10, atol=1e-14)
 
 
 def test_the_model_is_left_as_it_was() -> None:
-    function = ModelFunction(trained_by_hand(*CASES["rules"]))
-    batch = next(function.batches(CASES["rules"][1]))
+    function = ModelFunction(trained_by_hand(*CASES["convolutions"]))
+    batch = next(function.batches(CASES["convolutions"][1]))
     before = function.outputs(function.parameters, batch)
-    fisher_diagonal(function, CASES["rules"][1])
+    fisher_diagonal(function, CASES["convolutions"][1])
     assert torch.equal(function.outputs(function.parameters, batch), before)
     assert all(p.requires_grad for p in function.model.parameters())
     assert not any(m._forward_hooks for m in function.model.modules())
-
-
-def test_shared_weights_count_once() -> None:
-    class Shared(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.one = nn.Linear(4, 4, dtype=torch.float64)
-            self.other = self.one
-            self.head = nn.Linear(4, 3, dtype=torch.float64)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.head(self.other(torch.tanh(self.one(x))))
-
-    task: Task = ClassificationTask(Shared, 3)
-    samples = Samples(numbers(7).inputs, torch.arange(7) % 3)
-    trained = trained_by_hand(task, samples)
-    expected = gradients_one_by_one(trained, samples).square().mean(0)
-    torch.testing.assert_close(fisher_diagonal(ModelFunction(trained), samples), expected, rtol=1e-10, atol=1e-14)
 
 
 def test_frozen_parameters_are_left_out() -> None:

@@ -37,12 +37,17 @@ class ModelFunction:
             self.machine = replace(trained.machine, memory_format=torch.contiguous_format)
             self.model = self.machine.place(self.model)
         self._outputs = _Outputs(trained.task, self.model)
+        self._padding = {
+            f"{name}.weight".lstrip("."): layer.padding_idx
+            for name, layer in self.model.named_modules()
+            if isinstance(layer, nn.Embedding) and layer.padding_idx is not None
+        }
         self.parameters: Parameters = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
 
     def outputs(self, parameters: Parameters, batch: Batch) -> Any:
         """The task's outputs with these parameters in place of the model's own."""
         named = {f"model.{name}": p for name, p in parameters.items()}
-        with _differentiable_attention():
+        with differentiable_attention():
             return functional_call(self._outputs, named, (batch,))
 
     def losses(self, parameters: Parameters, batch: Batch) -> Tensor:
@@ -64,6 +69,17 @@ class ModelFunction:
         parts = torch.split(vector, sizes)
         return {name: part.view_as(p) for (name, p), part in zip(self.parameters.items(), parts, strict=True)}
 
+    def tangent(self, vector: Tensor) -> Parameters:
+        """The direction that a vector [p] is, as parameters; padding, which has no gradient, does not move in it.
+
+        Forward mode would move it, and so take the derivative of another function than backward mode does.
+        """
+        parameters = self.unflatten(vector)
+        for name, row in self._padding.items():
+            if name in parameters:
+                parameters[name] = parameters[name].index_fill(0, torch.tensor(row, device=vector.device), 0)
+        return parameters
+
     def mean_gradient(self, samples: Samples) -> Tensor:
         """The gradient of the mean loss over the samples, as a vector [p]."""
         total = torch.zeros_like(self.flatten(self.parameters))
@@ -79,7 +95,7 @@ class ModelFunction:
             samples: the samples i.
             direction: a vector [p].
         """
-        tangent = self.unflatten(direction)
+        tangent = self.tangent(direction)
         parts = []
         for batch in self.batches(samples):
 
@@ -97,7 +113,7 @@ def jvp(function: Callable[[Any], Tensor], at: Any, tangent: Any) -> tuple[Tenso
 
 
 @contextmanager
-def _differentiable_attention() -> Iterator[None]:
+def differentiable_attention() -> Iterator[None]:
     """Within, attention is computed from plain products: the fused kernels have no forward-mode derivative."""
     fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)

@@ -27,7 +27,7 @@ def gauss_newton_product(function: ModelFunction, samples: Samples, vector: Tens
 
     Source: Schraudolph 2002, "Fast Curvature Matrix-Vector Products".
     """
-    tangent = function.unflatten(vector)
+    tangent = function.tangent(vector)
     total = torch.zeros_like(vector)
     for batch in function.batches(samples):
         total += function.flatten(_product(function, batch, tangent))

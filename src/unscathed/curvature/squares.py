@@ -1,25 +1,27 @@
-"""Squared per-sample gradients of common layers, summed over samples, without a gradient for each sample at hand.
+"""Squared per-sample gradients, summed over samples, from one ordinary backward pass.
 
-A layer's per-sample gradient is a product of what entered it and the gradient of what left it. Both are at hand in
-one ordinary backward pass, in which no parameter needs a gradient of its own.
+In that pass no parameter needs a gradient of its own: what enters each layer and the gradient of what leaves it make
+every sample's gradient (`layer_rules`), a few samples at a time, so that they are squared while still in the cache.
 """
 
 from __future__ import annotations
 
 import copy
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from unscathed.curvature.functional import ModelFunction
+from unscathed.curvature.attention import NoRuleError, SelfAttention
+from unscathed.curvature.functional import ModelFunction, differentiable_attention
+from unscathed.curvature.layer_rules import Pieces, Rule, Squares, rule_of
 from unscathed.samples import Batch
 
-Squares = dict[str, Tensor]
-Rule = Callable[[nn.Module, Tensor, Tensor], Squares]
-"""From the layer, its input [n, ...] and its output's gradient [n, ...]: the squares, by parameter name."""
+_AT_ONCE = {"cpu": 3 * 2**20}
+"""Bytes to work on at once: on CPUs about what two cores' caches hold."""
+_AT_ONCE_ELSEWHERE = 256 * 2**20
 
 
 class SquaredGradients:
@@ -32,103 +34,148 @@ class SquaredGradients:
     def __init__(self, function: ModelFunction) -> None:
         self.function = function
         self._model = copy.deepcopy(function.model).requires_grad_(False)
-        self._calls: Counter[nn.Module] = Counter()
+        self._names = {id(p): name for name, p in self._model.named_parameters() if name in function.parameters}
+        _open_attention(self._model)
+        self._uses: Counter[str] = Counter()
         self._rows: set[int] = set()
+        self._single = False
         self._squares: dict[str, Tensor] = {}
-        for name, layer in self._model.named_modules():
-            if _owns_parameters(layer):
-                layer.register_forward_hook(self._watch(f"{name}." if name else ""))
+        self._kept: dict[str, list[list[Tensor]]] = defaultdict(list)
+        self._whole: dict[str, Callable[[Sequence[Tensor]], Tensor]] = {}
+        for layer in self._model.modules():
+            rule = rule_of(layer)
+            if rule is not None and self._own(layer):
+                layer.register_forward_hook(self._watch(rule))
 
     @staticmethod
     def suits(function: ModelFunction) -> bool:
-        """Whether every parameter sits in one layer, and that layer has a rule."""
-        owners = Counter(id(p) for m in function.model.modules() for p in m.parameters(recurse=False))
-        layers = [m for m in function.model.modules() if _owns_parameters(m)]
-        return max(owners.values(), default=0) == 1 and all(_has_rule(layer) for layer in layers)
+        """Whether every parameter sits in layers that have a rule."""
+        return not SquaredGradients.missing(function)
 
-    def of(self, batch: Batch) -> Tensor | None:
-        """The squares as a vector [p]; None where no rule holds: the model runs a layer more than once, or on rows
-        that are not the samples (several of each, in one long batch).
+    @staticmethod
+    def missing(function: ModelFunction) -> list[str]:
+        """The classes of layers that have parameters to differentiate and no rule."""
+        lacking: dict[str, None] = {}
+        for name, layer in function.model.named_modules():
+            own = [f"{name}.{n}" if name else n for n, _ in layer.named_parameters(recurse=False)]
+            inside = name.rpartition(".")[0]
+            opened = SelfAttention.suits(layer) or SelfAttention.suits(function.model.get_submodule(inside))
+            if any(n in function.parameters for n in own) and rule_of(layer) is None and not opened:
+                lacking[type(layer).__name__] = None
+        return list(lacking)
+
+    def of(self, batch: Batch, weights: Tensor | None = None) -> Tensor | None:
+        """The squares as a vector [p]; None where no rule holds: the model runs a layer on rows that are not the
+        samples (several of each, in one long batch), or attends to something else than itself.
+
+        Args:
+            batch: the samples.
+            weights: what each sample's loss is multiplied by, [n]; the squares grow by its square.
         """
-        self._calls.clear()
-        self._rows.clear()
-        self._squares = {name: torch.zeros_like(p) for name, p in self.function.parameters.items()}
-        task = self.function.task
-        outputs = task.outputs(self._model, batch)
-        if max(self._calls.values(), default=0) > 1 or self._rows != {len(batch.inputs)}:
-            return None
-        task.losses(outputs, batch).sum().backward()  # type: ignore[no-untyped-call]
-        return self.function.flatten(self._squares)
+        return next(self.of_each(batch, lambda _outputs: [(weights, batch.targets)]))
 
-    def _watch(self, prefix: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def of_each(
+        self, batch: Batch, answers: Callable[[Tensor], list[tuple[Tensor | None, Tensor]]]
+    ) -> Iterator[Tensor | None]:
+        """The squares for several sets of targets, as `of` gives them, from one forward pass.
+
+        Args:
+            batch: the samples.
+            answers: from the outputs, pairs of ``(weights, targets)``.
+        """
+        task = self.function.task
+        try:
+            if not self._single:
+                self._run(Batch(batch.inputs[:1], batch.targets[:1]))  # one sample, so one row everywhere
+                self._single = True
+            outputs = self._run(batch)
+        except NoRuleError:
+            yield None
+            return
+        chosen = answers(outputs)
+        for number, (weights, targets) in enumerate(chosen, start=1):
+            self._squares = {name: torch.zeros_like(p) for name, p in self.function.parameters.items()}
+            self._kept.clear()
+            losses = task.losses(outputs, Batch(batch.inputs, targets))
+            total = losses.sum() if weights is None else (losses * weights).sum()
+            total.backward(retain_graph=number < len(chosen))  # type: ignore[no-untyped-call]
+            for name, uses in self._kept.items():
+                added = [torch.stack(pieces).sum(dim=0) for pieces in zip(*uses, strict=True)]
+                self._squares[name] = self._whole[name]([piece.square_().sum(dim=0) for piece in added])
+            yield self.function.flatten(self._squares)
+
+    def _run(self, batch: Batch) -> Tensor:
+        self._uses.clear()
+        self._rows.clear()
+        with differentiable_attention(), torch.enable_grad():
+            outputs: Tensor = self.function.task.outputs(self._model, batch)
+        if self._rows != {len(batch.inputs)}:
+            raise NoRuleError
+        return outputs
+
+    def _own(self, layer: nn.Module) -> dict[str, str]:
+        """The names of a layer's parameters in the model, by their names in the layer."""
+        own = layer.named_parameters(recurse=False)
+        return {name: self._names[id(p)] for name, p in own if id(p) in self._names}
+
+    def _watch(self, rule: Rule) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
         def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            self._calls[layer] += 1
+            own = self._own(layer)
+            self._uses.update(own.values())
             self._rows.add(len(inputs[0]))
             entered = inputs[0].detach()
             if not output.requires_grad:
                 # The first layer: from here on gradients flow. A copy, since what follows may work in place.
                 output = output.requires_grad_().clone()
-
-            def square(gradient: Tensor) -> None:
-                for name, squares in _RULES[type(layer)](layer, entered, gradient).items():
-                    if prefix + name in self._squares:
-                        self._squares[prefix + name] = squares
-
-            output.register_hook(square)  # type: ignore[no-untyped-call]
+            output.register_hook(lambda gradient: self._take(rule, layer, own, entered, gradient))  # type: ignore[no-untyped-call]
             return output
 
         return hook
 
-
-def _linear(layer: nn.Module, entered: Tensor, gradient: Tensor) -> Squares:
-    assert isinstance(layer, nn.Linear)
-    if entered.ndim == 2:
-        # (g aᵀ)² = g² (a²)ᵀ: one product for all samples.
-        weight, bias = gradient.square().T @ entered.square(), gradient
-    else:
-        entered, gradient = entered.flatten(1, -2), gradient.flatten(1, -2)
-        weight, bias = (gradient.mT @ entered).square().sum(dim=0), gradient.sum(dim=1)
-    return {"weight": weight, "bias": bias.square().sum(dim=0)}
-
-
-def _convolution(layer: nn.Module, entered: Tensor, gradient: Tensor) -> Squares:
-    assert isinstance(layer, nn.Conv2d)
-    assert not isinstance(layer.padding, str)
-    patches = functional.unfold(entered, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-    count, places = len(entered), patches.shape[-1]
-    patches = patches.view(count, layer.groups, -1, places)
-    gradient = gradient.reshape(count, layer.groups, -1, places)
-    weight = (gradient @ patches.mT).square_().sum(dim=0)
-    return {"weight": weight.view_as(layer.weight), "bias": gradient.sum(dim=-1).flatten(1).square().sum(dim=0)}
+    def _take(self, rule: Rule, layer: nn.Module, own: dict[str, str], entered: Tensor, gradient: Tensor) -> None:
+        """What backward brings to a layer: squared at once, or kept where other uses of a parameter must be added."""
+        if max(self._uses[name] for name in own.values()) > 1:
+            for name, pieces in _by_name(rule.pieces(layer, entered, gradient), own).items():
+                self._kept[own[name]].append(pieces)
+                self._whole[own[name]] = partial(_whole, rule, layer, name)
+            return
+        squares = rule.squares(layer, entered, gradient)
+        if squares is None:
+            squares = _squares_in_parts(rule, layer, own, entered, gradient)
+        self._squares.update({own[name]: found for name, found in squares.items() if name in own})
 
 
-def _batch_norm(layer: nn.Module, entered: Tensor, gradient: Tensor) -> Squares:
-    assert isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
-    normalised = functional.batch_norm(entered, layer.running_mean, layer.running_var, eps=layer.eps)
-    places = list(range(2, entered.ndim))
-
-    def over_places(values: Tensor) -> Tensor:
-        return (values.sum(dim=places) if places else values).square().sum(dim=0)
-
-    return {"weight": over_places(gradient * normalised), "bias": over_places(gradient)}
-
-
-_RULES: dict[type[nn.Module], Rule] = {
-    nn.Linear: _linear,
-    nn.Conv2d: _convolution,
-    nn.BatchNorm1d: _batch_norm,
-    nn.BatchNorm2d: _batch_norm,
-}
+def _squares_in_parts(rule: Rule, layer: nn.Module, own: Container[str], entered: Tensor, gradient: Tensor) -> Squares:
+    """The squares of a layer's per-sample gradients, so many samples at a time as fit the cache."""
+    total: dict[str, list[Tensor]] = {}
+    at_once = _samples_at_once(layer, entered, gradient)
+    for few, their in zip(torch.split(entered, at_once), torch.split(gradient, at_once), strict=True):
+        squares = ((name, piece.square_().sum(dim=0)) for name, piece in rule.pieces(layer, few, their))
+        made = _by_name(squares, own)
+        total = {n: [a + b for a, b in zip(total[n], made[n], strict=True)] for n in made} if total else made
+    return {name: _whole(rule, layer, name, pieces) for name, pieces in total.items()}
 
 
-def _owns_parameters(layer: nn.Module) -> bool:
-    return next(layer.parameters(recurse=False), None) is not None
+def _by_name(pieces: Pieces, own: Container[str]) -> dict[str, list[Tensor]]:
+    found: dict[str, list[Tensor]] = defaultdict(list)
+    for name, piece in pieces:
+        if name in own:
+            found[name].append(piece)
+    return found
 
 
-def _has_rule(layer: nn.Module) -> bool:
-    # Subclasses may do anything in their forward, so only the classes themselves are known.
-    if type(layer) is nn.Conv2d:
-        return layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
-    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
-        return type(layer) in _RULES and layer.track_running_stats
-    return type(layer) in _RULES
+def _whole(rule: Rule, layer: nn.Module, name: str, pieces: Sequence[Tensor]) -> Tensor:
+    return rule.whole(layer, pieces) if name == "weight" else pieces[0]
+
+
+def _samples_at_once(layer: nn.Module, entered: Tensor, gradient: Tensor) -> int:
+    cells = max((p.numel() for p in layer.parameters(recurse=False)), default=0)
+    each = (3 * entered[0].numel() + gradient[0].numel() + cells) * gradient.element_size()
+    return max(1, _AT_ONCE.get(gradient.device.type, _AT_ONCE_ELSEWHERE) // each)
+
+
+def _open_attention(model: nn.Module) -> None:
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.MultiheadAttention) and SelfAttention.suits(child):
+                setattr(parent, name, SelfAttention(child))

@@ -6,13 +6,16 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import torch
 from torch import Tensor
 
 from unscathed.curvature import ModelFunction, fisher_diagonal
+from unscathed.curvature.fisher import Information
 from unscathed.problems import Problems
 from unscathed.samples import Samples
+from unscathed.task import Task
 from unscathed.training import Callback, Event, Trained
 from unscathed.training.seeds import generator
 from unscathed.unlearners.base import Unlearner
@@ -28,7 +31,10 @@ class Fisher(Unlearner):
     ``(λ σ_h²)^¼`` but finds, by bisection, the one whose noise costs ``kl_budget`` on retained samples.
 
     Args:
-        strength: ``(λ σ_h²)^¼``, taken as it is, collapse included; None calibrates it.
+        strength: ``(λ σ_h²)^¼``, taken as it is, collapse included.
+        alpha: α of the form in which the source's authors run it, ``θ' = θ + (α / F)^½ ε``, taken as it is, collapse
+            included. Where neither is given, the strength is calibrated.
+        information: of which Fisher information F is the diagonal: ``"empirical"`` or ``"true"`` (`fisher_diagonal`).
         kl_budget: mean KL divergence from the original on retained samples that the noise may cost, nats.
         floor: F is raised to at least this share of its mean, so that parameters without information (dead units)
             do not take all the noise.
@@ -37,15 +43,28 @@ class Fisher(Unlearner):
     """
 
     strength: float | None = None
+    alpha: float | None = None
+    information: Information = "empirical"
     kl_budget: float = 0.05
     floor: float = 1e-3
 
     def __post_init__(self) -> None:
         problems = Problems("cannot use Fisher")
-        problems.require(self.strength is None or self.strength > 0, f"strength={self.strength} must be positive")
-        problems.require(self.kl_budget > 0, f"kl_budget={self.kl_budget} must be positive")
-        problems.require(self.floor > 0, f"floor={self.floor} must be positive")
+        for name in ("strength", "alpha", "kl_budget", "floor"):
+            value = getattr(self, name)
+            problems.require(value is None or value > 0, f"{name}={value} must be positive")
+        problems.require(self.strength is None or self.alpha is None, "strength and alpha are both given; give one")
+        kinds = get_args(Information)
+        problems.require(
+            self.information in kinds, f"information={self.information!r} must be one of {', '.join(map(repr, kinds))}"
+        )
         problems.raise_any()
+
+    def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
+        """The true information of a task that cannot name its answers."""
+        if self.information == "empirical" or type(trained.task).answers is not Task.answers:
+            return []
+        return [f"{type(trained.task).__name__} cannot name its answers (Task.answers); use information='empirical'"]
 
     def _unlearn(
         self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
@@ -53,16 +72,17 @@ class Fisher(Unlearner):
         started = time.perf_counter()
         retain = samples.without(forget)
         function = ModelFunction(trained)
-        information = fisher_diagonal(function, retain, callbacks=callbacks)
+        information = fisher_diagonal(function, retain, self.information, callbacks=callbacks)
         information = information.clamp_min(self.floor * float(information.mean()))
         original = function.flatten(function.parameters)
         # A second request must not draw the first one's noise again.
         draw = generator(seed, "Fisher noise", len(trained.history))
         noise = torch.randn(original.shape, generator=draw).to(original)
-        direction = information.pow(-0.25) * noise
+        direction = information.pow(-0.5 if self.alpha else -0.25) * noise
 
         drift = Drift(function, retain, seed)
-        strength = self.strength or self._calibrate(drift, original, direction)
+        given = self.alpha**0.5 if self.alpha else self.strength
+        strength = given or self._calibrate(drift, original, direction)
         unlearned = function.unflatten(original + strength * direction)
         return trained.with_parameters(
             unlearned,
@@ -74,7 +94,7 @@ class Fisher(Unlearner):
                 seconds=time.perf_counter() - started,
                 details={
                     "strength": strength,
-                    "calibrated": self.strength is None,
+                    "calibrated": given is None,
                     "kl": drift(unlearned),
                 },
             ),

@@ -69,7 +69,7 @@ def autoencoder(_: Path) -> Chain:
 def writer(folder: Path) -> Chain:
     loaders = (bundled.load_digits, bundled.load_wine, bundled.load_breast_cancer, bundled.load_diabetes)
     (folder / "text.txt").write_text("\n".join(load().DESCR for load in loaders))
-    dataset = datasets.characters(folder / "text.txt", length=24, test=0.2)
+    dataset = datasets.characters(folder / "text.txt", length=24, test=0.3)
     samples, spares = dataset.samples.split(reserve=0.25, seed=0)
     model = partial(CharacterTransformer, **dataset.facts, width=32, heads=2, layers=1)
     task = LanguageModel(model, dataset.facts["vocabulary"])

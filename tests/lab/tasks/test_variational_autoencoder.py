@@ -119,6 +119,7 @@ def test_divergences_are_kl_of_the_code_and_of_the_pixels() -> None:
     assert float(task.divergences(outputs, outputs, BATCH).abs().max()) < 1e-12
 
 
+@pytest.mark.filterwarnings("ignore:InOneBatch runs a layer on rows that are not its samples")
 @pytest.mark.parametrize("kind", [DenseAutoencoder, InOneBatch])
 def test_curvature_is_exact(kind: type[DenseAutoencoder]) -> None:
     task = VariationalAutoencoder(partial(tiny, kind))

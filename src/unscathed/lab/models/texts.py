@@ -92,13 +92,14 @@ class Embed(nn.Module):
     def __init__(self, vocabulary: int, length: int, width: int) -> None:
         super().__init__()
         self.numbers = nn.Embedding(vocabulary, width)
-        self.places = nn.Parameter(torch.empty(length, width))
-        for weights in (self.numbers.weight, self.places):
-            nn.init.normal_(weights, std=0.02)
+        self.places = nn.Embedding(length, width)
+        for vectors in (self.numbers, self.places):
+            nn.init.normal_(vectors.weight, std=0.02)
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Vectors [n, length, width] of numbers [n, length]."""
-        vectors: Tensor = self.numbers(numbers) + self.places[: numbers.shape[1]]
+        places = torch.arange(numbers.shape[1], device=numbers.device).expand(numbers.shape)
+        vectors: Tensor = self.numbers(numbers) + self.places(places)
         return vectors
 
 

@@ -214,6 +214,15 @@ def test_rules_are_used_where_they_hold_and_all_else_is_said(name: str) -> None:
     assert (by_rules(function)(batch) is not None) == (name in RULED) or name == "loose"
 
 
+def test_what_follows_a_layer_may_work_in_place() -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Linear(4, 5), nn.ReLU(inplace=True), nn.Linear(5, 5), nn.SiLU(inplace=True)).double()
+
+    trained = trained_by_hand(ClassificationTask(build, 5), points(11))
+    expected = gradients_one_by_one(trained, points(11)).square().mean(0)
+    torch.testing.assert_close(fisher_diagonal(ModelFunction(trained), points(11)), expected, rtol=1e-10, atol=1e-14)
+
+
 def test_few_samples_at_a_time_are_squared_as_all_are(monkeypatch: pytest.MonkeyPatch) -> None:
     function = ModelFunction(used(trained_by_hand(*CASES["convolutions"])))
     samples = CASES["convolutions"][1]

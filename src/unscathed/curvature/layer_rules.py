@@ -13,7 +13,45 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Pieces = Iterator[tuple[str, Tensor]]
+FITS_MANY = 2**15
+"""Elements of a product of which many are best made at once (measured on CPUs): small ones, side by side."""
+
+
+class Products(NamedTuple):
+    """Each sample's gradient as a product that is not made yet, ``leftᵀ right``.
+
+    Args:
+        left: [n, l, a].
+        right: [n, l, b].
+    """
+
+    left: Tensor
+    right: Tensor
+
+    def made(self) -> Tensor:
+        """The products, [n, a, b]."""
+        return torch.bmm(self.left.mT, self.right)
+
+    def squares(self, total: Tensor | None = None) -> Tensor:
+        """Their squares, summed over samples, [a, b].
+
+        Args:
+            total: what they are added to, in place.
+        """
+        a, b = self.left.shape[2], self.right.shape[2]
+        if self.left.device.type != "cpu" or a * b < FITS_MANY:
+            squares = self.made().square_().sum(dim=0)
+            return squares if total is None else total.add_(squares)
+        # One at a time into one buffer, which stays in the cache beside the sum, and so is read and written only once.
+        total = self.left.new_zeros(a, b) if total is None else total
+        buffer = self.left.new_empty(a, b)
+        for left, right in zip(self.left.unbind(), self.right.unbind(), strict=True):
+            torch.mm(left.T, right, out=buffer)
+            total.addcmul_(buffer, buffer)
+        return total
+
+
+Pieces = Iterator[tuple[str, Tensor | Products]]
 """Parameter names, with a piece of each sample's gradient, [n, ...]; several pieces may have one name."""
 Squares = dict[str, Tensor]
 
@@ -57,7 +95,7 @@ def _linear(layer: nn.Linear, entered: Tensor, gradient: Tensor) -> Pieces:
     count = len(entered)
     entered = entered.reshape(count, -1, layer.in_features)
     gradient = gradient.reshape(count, -1, layer.out_features)
-    yield "weight", gradient.mT @ entered
+    yield "weight", Products(gradient, entered)
     yield "bias", gradient.sum(dim=1)
 
 
@@ -119,8 +157,8 @@ def _convolution(layer: nn.Conv1d | nn.Conv2d, entered: Tensor, gradient: Tensor
     for row in range(height):
         first = row * apart_down
         under = gathered[:, first : first + (rows - 1) * down + 1 : down]
-        product = torch.bmm(gradient.mT, under.reshape(count * groups, rows * columns, -1))
-        yield "weight", product.view(count, groups, -1, width * channels)
+        products = Products(gradient, under.reshape(count * groups, rows * columns, -1))
+        yield "weight", products if groups == 1 else products.made().view(count, groups, -1, width * channels)
     if layer.bias is not None:
         yield "bias", gradient.sum(dim=1).view(count, -1)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from unscathed.curvature.attention import NoRuleError, SelfAttention
 from unscathed.curvature.functional import ModelFunction, differentiable_attention
-from unscathed.curvature.layer_rules import Pieces, Rule, Squares, rule_of
+from unscathed.curvature.layer_rules import FITS_MANY, Products, Rule, Squares, rule_of
 from unscathed.samples import Batch
 
-_AT_ONCE = {"cpu": 3 * 2**20}
+_AT_ONCE = {"cpu": 3 * 2**19}
 """Bytes to work on at once: on CPUs about what two cores' caches hold."""
 _AT_ONCE_ELSEWHERE = 256 * 2**20
 
@@ -135,7 +135,8 @@ class SquaredGradients:
     def _take(self, rule: Rule, layer: nn.Module, own: dict[str, str], entered: Tensor, gradient: Tensor) -> None:
         """What backward brings to a layer: squared at once, or kept where other uses of a parameter must be added."""
         if max(self._uses[name] for name in own.values()) > 1:
-            for name, pieces in _by_name(rule.pieces(layer, entered, gradient), own).items():
+            made = ((name, _made(piece)) for name, piece in rule.pieces(layer, entered, gradient))
+            for name, pieces in _by_name(made, own).items():
                 self._kept[own[name]].append(pieces)
                 self._whole[own[name]] = partial(_whole, rule, layer, name)
             return
@@ -150,13 +151,32 @@ def _squares_in_parts(rule: Rule, layer: nn.Module, own: Container[str], entered
     total: dict[str, list[Tensor]] = {}
     at_once = _samples_at_once(layer, entered, gradient)
     for few, their in zip(torch.split(entered, at_once), torch.split(gradient, at_once), strict=True):
-        squares = ((name, piece.square_().sum(dim=0)) for name, piece in rule.pieces(layer, few, their))
-        made = _by_name(squares, own)
-        total = {n: [a + b for a, b in zip(total[n], made[n], strict=True)] for n in made} if total else made
+        place: Counter[str] = Counter()
+        for name, piece in rule.pieces(layer, few, their):
+            if name not in own:
+                continue
+            sums = total.setdefault(name, [])
+            if place[name] == len(sums):
+                sums.append(_squares(piece, None))
+            else:
+                _squares(piece, sums[place[name]])
+            place[name] += 1
     return {name: _whole(rule, layer, name, pieces) for name, pieces in total.items()}
 
 
-def _by_name(pieces: Pieces, own: Container[str]) -> dict[str, list[Tensor]]:
+def _squares(piece: Tensor | Products, total: Tensor | None) -> Tensor:
+    """A piece's squares, summed over samples, and added to a total in place."""
+    if isinstance(piece, Products):
+        return piece.squares(total)
+    squares = piece.square_().sum(dim=0)
+    return squares if total is None else total.add_(squares)
+
+
+def _made(piece: Tensor | Products) -> Tensor:
+    return piece.made() if isinstance(piece, Products) else piece
+
+
+def _by_name(pieces: Iterable[tuple[str, Tensor]], own: Container[str]) -> dict[str, list[Tensor]]:
     found: dict[str, list[Tensor]] = defaultdict(list)
     for name, piece in pieces:
         if name in own:
@@ -169,7 +189,9 @@ def _whole(rule: Rule, layer: nn.Module, name: str, pieces: Sequence[Tensor]) ->
 
 
 def _samples_at_once(layer: nn.Module, entered: Tensor, gradient: Tensor) -> int:
-    cells = max((p.numel() for p in layer.parameters(recurse=False)), default=0)
+    cells = max(p.numel() for p in layer.parameters(recurse=False))
+    if cells > 3 * FITS_MANY:
+        cells = 0  # such products are made one at a time
     each = (3 * entered[0].numel() + gradient[0].numel() + cells) * gradient.element_size()
     return max(1, _AT_ONCE.get(gradient.device.type, _AT_ONCE_ELSEWHERE) // each)
 

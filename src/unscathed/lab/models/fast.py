@@ -9,8 +9,8 @@ What to train it with on CIFAR-10, by the minutes at hand on two cores that mult
     5 minutes: widths (48, 192, 192), 10 epochs     40 minutes: widths (128, 384, 384), 20 epochs
 
 By ``benchmarks/cifar10.py`` (one seed, two cores of a Xeon with AMX) the 5-minute plan has 92.1 % of the test images
-right after 4.0 minutes, the 20-minute plan 93.1 % after 14.4, the 40-minute plan 93.8 % after 74 processor minutes. After
-4 epochs of 45,000 images the narrowest has 88.3 % right (one seed), where ``optimizer="sgd", learning_rate=0.75,
+right after 4.0 minutes, the 20-minute plan 93.1 % after 14.4, the 40-minute plan 93.8 % after 74 processor minutes.
+After 4 epochs of 45,000 images the narrowest has 88.3 % right (one seed), where ``optimizer="sgd", learning_rate=0.75,
 momentum=0.85, weight_decay=1.3e-3`` gives 87.0 %, and 90.3 % after 10.
 """
 

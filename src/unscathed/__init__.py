@@ -24,13 +24,14 @@ from unscathed.training import (
     fit,
     fit_shadows,
 )
-from unscathed.unlearners import Fisher, Influence, Retrain, Sisa, Unlearner
+from unscathed.unlearners import CertifiedRemoval, Fisher, Influence, Retrain, Sisa, Unlearner
 
 __all__ = [
     "BadInputError",
     "Batch",
     "BlindView",
     "Callback",
+    "CertifiedRemoval",
     "ClassificationTask",
     "Cosine",
     "DivergedError",

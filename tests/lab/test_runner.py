@@ -101,6 +101,31 @@ def test_shards_are_audited_against_their_own_retraining(tmp_path: Path, monkeyp
     assert seen[True].shards
 
 
+def test_a_method_that_trains_its_own_way_is_audited_against_that_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def spy(model: us.Trained, **references: Any) -> Any:
+        seen.append((model, references["original"], references["same_procedure"]))
+        return us.audit(model, **references)
+
+    monkeypatch.setattr("unscathed.lab.work.measurement.audit", spy)
+    data = {"features": {"dataset": "digits", "encoder": "tests.support.experiments:pixels"}}
+    run(
+        tiny(dataset=data, adversary="Random", unlearner="CertifiedRemoval", healer=[]),
+        tmp_path / "r",
+        store=store(tmp_path),
+    )
+    model, original, again = seen[-1]
+    assert [e.by.startswith("CertifiedRemoval(") for e in model.history] == [True, True]
+    assert original.history == model.history[:1]
+    assert again.history[0].by == original.history[0].by
+    assert set(again.ids) == set(model.ids)
+    same = us.CertifiedRemoval.account(again).last.settings
+    assert same == us.CertifiedRemoval.account(model).last.settings
+
+
 def test_a_finished_grid_is_found_finished(finished: tuple[Path, Outcome]) -> None:
     folder, _ = finished
     before = {p: p.stat().st_mtime_ns for p in (folder / "results" / "measurements").iterdir()}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import Tensor
 
 from unscathed.lab.experiment import Experiment
 from unscathed.lab.store import Store
@@ -31,3 +32,8 @@ def read(results: Path) -> pd.DataFrame:
     varying = ["wall_seconds", "cpu_seconds", "peak_memory", "started", "command"]
     axes = ["adversary", "unlearner", "healer", "similarity", "stage", "seed", "measure"]
     return frame.drop(columns=varying).sort_values(axes, ignore_index=True)
+
+
+def pixels(images: Tensor) -> Tensor:
+    """An encoder that leaves the digits as they are."""
+    return images.float().flatten(1) / 16

@@ -6,14 +6,29 @@ from dataclasses import replace
 import pytest
 import torch
 from tests.support import blobs, tiny_task
+from torch import nn
 
-from unscathed import BadInputError, Fisher, Influence, Recipe, Retrain, Samples, Sisa, Trained, Unlearner, fit
+from unscathed import (
+    BadInputError,
+    CertifiedRemoval,
+    ClassificationTask,
+    Fisher,
+    Influence,
+    Recipe,
+    Retrain,
+    Samples,
+    Sisa,
+    Trained,
+    Unlearner,
+    fit,
+)
 
 UNLEARNERS: list[Unlearner] = [
     Retrain(),
     Sisa(shards=2, slices=2),
     Fisher(),
     Influence(),
+    CertifiedRemoval(),
 ]
 RECIPE = Recipe(epochs=3, batch_size=16)
 
@@ -28,10 +43,17 @@ def sharded() -> Trained:
     return Sisa(shards=2, slices=2).fit(tiny_task(), blobs(), RECIPE, seed=0)
 
 
+@pytest.fixture(scope="module")
+def certified() -> Trained:
+    return CertifiedRemoval().fit(ClassificationTask(lambda: nn.Linear(3, 3), 3), blobs(), RECIPE, seed=0)
+
+
 @pytest.fixture(params=UNLEARNERS, ids=repr)
-def case(request: pytest.FixtureRequest, single: Trained, sharded: Trained) -> tuple[Unlearner, Trained]:
+def case(
+    request: pytest.FixtureRequest, single: Trained, sharded: Trained, certified: Trained
+) -> tuple[Unlearner, Trained]:
     unlearner = request.param
-    return unlearner, sharded if unlearner.needs_checkpoints else single
+    return unlearner, {Sisa: sharded, CertifiedRemoval: certified}.get(type(unlearner), single)
 
 
 def test_the_ids_are_gone_and_the_history_says_so(case: tuple[Unlearner, Trained]) -> None:

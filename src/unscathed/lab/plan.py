@@ -102,7 +102,7 @@ def measurements_of(cells: tuple[Cell, ...]) -> tuple[Measurement, ...]:
     for cell in cells:
         method = unlearner_of(cell.unlearner)
         common = (cell.setting, cell.adversary)
-        found[Measurement(*common, "original", cell.unlearner if method.needs_checkpoints else None)] = None
+        found[Measurement(*common, "original", cell.unlearner if method.trains_original else None)] = None
         found[Measurement(*common, "gold")] = None
         found[Measurement(*common, "unlearned", cell.unlearner)] = None
         if cell.healer is not None:

@@ -24,6 +24,8 @@ class Unlearner(ABC):
     at random that training did not draw."""
     needs_checkpoints: ClassVar[bool] = False
     """Whether the model must have been trained in shards, with checkpoints (`Sisa.fit`)."""
+    trains_original: ClassVar[bool] = False
+    """Whether the model must have been trained by this method's own `fit`, which then is its way of retraining too."""
 
     def unlearn(
         self,

@@ -42,6 +42,7 @@ class Sisa(Unlearner):
     """
 
     needs_checkpoints = True
+    trains_original = True
     exact = True
 
     shards: int = 3

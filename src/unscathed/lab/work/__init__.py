@@ -3,7 +3,7 @@
 from unscathed.lab.work.base import Bench, Kept, Work
 from unscathed.lab.work.data import Data
 from unscathed.lab.work.measurement import Measurement
-from unscathed.lab.work.models import Gold, Open, Opened, Original, Unlearned, original_for, unlearned_by
+from unscathed.lab.work.models import Gold, Open, Opened, Original, Retrained, Unlearned, original_for, unlearned_by
 from unscathed.lab.work.requests import Choice, Match, SpareVectors, Values
 from unscathed.lab.work.shadows import Shadow, shadows_of
 
@@ -18,6 +18,7 @@ __all__ = [
     "Open",
     "Opened",
     "Original",
+    "Retrained",
     "Shadow",
     "SpareVectors",
     "Unlearned",

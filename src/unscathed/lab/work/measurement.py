@@ -26,7 +26,17 @@ from unscathed.lab.results import Stage, as_png
 from unscathed.lab.schema import FORMAT, SCHEMA, TWINS
 from unscathed.lab.store import Made
 from unscathed.lab.work.base import Bench, Work
-from unscathed.lab.work.models import Gold, Model, Open, Opened, Original, original_for, unlearned_by
+from unscathed.lab.work.models import (
+    Gold,
+    Model,
+    Open,
+    Opened,
+    Original,
+    Retrained,
+    original_for,
+    unlearned_by,
+    unlearner_of,
+)
 from unscathed.lab.work.requests import Choice, Match
 from unscathed.reserve import Twins
 from unscathed.samples import Samples
@@ -105,9 +115,12 @@ class Measurement:
     @property
     def same_procedure(self) -> Model | None:
         """What its own way of training gives without the forgotten, where that is not gold's way (SISA)."""
-        if self.unlearner is None or not self.unlearner.build().needs_checkpoints:
+        method = unlearner_of(self.unlearner) if self.unlearner else None
+        if self.unlearner is None or method is None or not method.trains_original:
             return None
-        return unlearned_by(self.setting, self.choice, self.unlearner)
+        if method.exact:
+            return unlearned_by(self.setting, self.choice, self.unlearner)
+        return Retrained(self.setting, self.choice, self.unlearner)
 
     def needs(self) -> tuple[Work, ...]:
         """The shared work that it stands on."""

@@ -147,7 +147,7 @@ class Original(Model):
 
 def original_for(setting: Setting, unlearner: Component) -> Original:
     """The original that an unlearner starts from."""
-    return Original(setting, unlearner if unlearner_of(unlearner).needs_checkpoints else None)
+    return Original(setting, unlearner if unlearner_of(unlearner).trains_original else None)
 
 
 @dataclass(frozen=True)
@@ -179,6 +179,41 @@ class Gold(Model):
 
     def __str__(self) -> str:
         return f"training gold for {self.choice}"
+
+
+@dataclass(frozen=True)
+class Retrained(Model):
+    """What a method's own way of training gives without the forgotten.
+
+    Args:
+        setting: of the original.
+        choice: what is forgotten.
+        by: the method.
+    """
+
+    kind = "retrained"
+
+    setting: Setting
+    choice: Work
+    by: Component
+
+    def needs(self) -> tuple[Work, ...]:
+        """The setting and the forget set."""
+        return (Open(self.setting), self.choice)
+
+    def identity(self) -> Any:
+        """Who trains."""
+        return identity_of(self.by)
+
+    def make(self, bench: Bench) -> Trained:
+        """Train."""
+        opened, choice = (bench.obtain(work) for work in self.needs())
+        retain, seed = opened.samples.without(choice), self.setting.seeds.training
+        trained: Trained = self.by.build().fit(opened.task, retain, opened.recipe, seed=seed, callbacks=bench.callbacks)
+        return trained
+
+    def __str__(self) -> str:
+        return f"training again with {self.by} for {self.choice}"
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from torch import nn
 
 from tests.support import digit_setup
 from unscathed import (
     BadInputError,
     Callback,
+    CertifiedRemoval,
+    ClassificationTask,
     Fisher,
     Healer,
     Influence,
@@ -152,3 +155,19 @@ def test_what_does_not_belong_together_is_refused(original: Trained, digits: Par
     assert "3 ids are only in the model or only in the samples" in text
     assert "2 unspent spares were trained on" in text
     assert "out of range" in text
+
+
+def test_without_a_healer_a_certificate_is_kept_and_no_spare_is_spent() -> None:
+    samples, test = (part.only(part.ids[:300]) for part in (digit_setup().samples, digit_setup().test))
+    retain, spares = samples.split(reserve=0.2, seed=0)
+    task = ClassificationTask(lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), 10)
+    method = CertifiedRemoval(regularisation=0.1)
+    certified = method.fit(task, retain, seed=0)
+    for healer, void in ((None, False), (Healer(strategy="retain"), True)):
+        reserve = SpareSet(spares)
+        steward = Steward(certified, retain, reserve, unlearner=method, healer=healer, test=test)
+        outcome = steward.forget(retain.ids[:2])
+        assert (method.account(outcome.trained).void is not None) == void
+        assert len(reserve.unspent) == len(spares)
+        assert outcome.trained.history[-1].kind == ("healed" if void else "unlearned")
+        assert set(steward.samples.ids) == set(retain.ids[2:])

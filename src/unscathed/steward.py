@@ -22,9 +22,9 @@ class Outcome:
     """What came of a request.
 
     Args:
-        trained: the model, unlearned and healed.
+        trained: the model, unlearned and healed (if at all).
         verdict: what the audit says of it.
-        twins: the spares that stand in for what was forgotten; None where the healer uses none.
+        twins: the spares that stand in for what was forgotten; None where no healer uses any.
     """
 
     trained: Trained
@@ -45,7 +45,8 @@ class Steward:
         samples: what it was trained on.
         reserve: spares, none of them trained on.
         unlearner: how it forgets.
-        healer: how it is made whole.
+        healer: how it is made whole; None leaves it as it was unlearned, which keeps a certificate
+            (`CertifiedRemoval`) or the bits of gold (`Retrain`), and spends no spares.
         test: held-out samples for the audit's utility; without, the unspent spares serve.
         tolerance: what the audit lets pass.
         callbacks: progress.
@@ -61,7 +62,7 @@ class Steward:
         reserve: SpareSet,
         *,
         unlearner: Unlearner,
-        healer: Healer,
+        healer: Healer | None,
         test: Samples | None = None,
         tolerance: Tolerance | None = None,
         callbacks: Sequence[Callback] = (),
@@ -108,17 +109,19 @@ class Steward:
         self.unlearner.check(self.trained, self.samples, wanted)
         forgotten, retain = self.samples.only(wanted), self.samples.without(wanted)
         _warn_of_copies(retain, forgotten)
-        twins = self.reserve.match(forgotten, self.trained) if self.healer.uses_twins else None
+        twins = self.reserve.match(forgotten, self.trained) if self.healer and self.healer.uses_twins else None
         stand_ins = twins.samples if twins is not None else None
         unseen = self._unseen(forgotten, stand_ins)
 
         unlearned = self.unlearner.unlearn(self.trained, self.samples, wanted, callbacks=self.callbacks)
-        healed = self.healer.heal(
-            unlearned,
-            retain=retain if self.healer.uses_retain else None,
-            twins=stand_ins,
-            callbacks=self.callbacks,
-        )
+        healed = unlearned
+        if self.healer:
+            healed = self.healer.heal(
+                unlearned,
+                retain=retain if self.healer.uses_retain else None,
+                twins=stand_ins,
+                callbacks=self.callbacks,
+            )
         verdict = audit(
             healed,
             forgotten=forgotten,

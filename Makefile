@@ -30,6 +30,7 @@ tests: $(READY)
 
 bench: $(READY) ## how fast, beside peers in the same run
 	$(BIN)/python benchmarks/curvature.py
+	$(BIN)/python benchmarks/unlearning.py
 	$(BIN)/python benchmarks/lab.py
 
 format: $(READY) ## tidy the code

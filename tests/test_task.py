@@ -1,11 +1,16 @@
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from torch import Tensor, nn
 
 from tests.support import Ridge, blobs, tiny_task
 from unscathed import BadInputError, Batch, ClassificationTask, Recipe, Samples, Task, fit
+from unscathed.task import majority_vote
 
 
 class UsersNet(nn.Module):
@@ -66,6 +71,72 @@ def test_aggregation_is_the_mean_probability() -> None:
     parts = torch.randn(3, 6, 4, dtype=torch.float64)
     mean = parts.softmax(2).mean(0)
     torch.testing.assert_close(tiny_task().aggregate(list(parts)).exp(), mean)
+
+
+@given(
+    hnp.arrays(np.int64, (3, 4, 3), elements=st.integers(-2, 2)),
+    st.sampled_from([torch.float32, torch.float64]),
+)
+def test_a_vote_is_the_majority_s_and_ties_go_to_the_likelier_class(logits: Any, dtype: torch.dtype) -> None:
+    outputs = torch.from_numpy(logits).to(dtype)
+    voted = majority_vote(list(outputs))
+    assert voted.dtype == dtype
+    mean = outputs.softmax(-1).mean(0)
+    for row in range(4):
+        votes = [int((outputs[:, row].argmax(-1) == c).sum()) for c in range(3)]
+        shares = [(v + float(p)) / 4 for v, p in zip(votes, mean[row], strict=True)]
+        assert voted[row].exp().tolist() == pytest.approx(shares, rel=1e-5)
+        tied = [c for c in range(3) if votes[c] == max(votes)]
+        best = max(float(mean[row, c]) for c in tied)
+        likeliest = [c for c in tied if float(mean[row, c]) >= best - 1e-7]
+        assert int(voted[row].argmax()) in likeliest
+
+
+def test_a_tie_of_equally_likely_classes_goes_to_the_first() -> None:
+    outputs = [torch.tensor([[0.0, 3.0, 0.0]]), torch.tensor([[0.0, 0.0, 3.0]])]
+    assert int(majority_vote(outputs).argmax()) == 1
+    assert int(majority_vote(outputs[::-1]).argmax()) == 1
+
+
+def test_a_vote_has_finite_losses_margins_and_derivatives_however_sure_the_voters() -> None:
+    """Here one class has no vote, and probabilities below what float32 holds."""
+    task = tiny_task()
+    outputs = torch.tensor([[[300.0, 0, -300]], [[300, -300, 0]], [[0, 300, -300]]], requires_grad=True)
+    voted = task.vote(list(outputs))
+    other = task.aggregate(list(outputs))
+    for target in range(3):
+        batch = Batch(torch.zeros(1, 3), torch.tensor([target]))
+        for values in (
+            task.losses(voted, batch),
+            task.scores(voted, batch),
+            task.margins(voted, batch),
+            task.divergences(voted, other, batch),
+            task.divergences(other, voted, batch),
+        ):
+            assert torch.isfinite(values).all()
+        (gradient,) = torch.autograd.grad(task.losses(voted, batch).sum(), outputs, retain_graph=True)
+        assert torch.isfinite(gradient).all()
+
+
+def test_derivatives_of_a_vote_are_those_between_changes_of_mind() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(3, 5, 4, generator=generator, dtype=torch.float64)
+
+    def vote(of: Tensor) -> Tensor:
+        return majority_vote(list(of))
+
+    one_by_one = torch.func.vmap(vote, in_dims=1)(outputs)
+    torch.testing.assert_close(one_by_one, vote(outputs))
+    assert torch.autograd.gradcheck(vote, outputs.requires_grad_())
+    (gradient,) = torch.autograd.grad(vote(outputs)[:, 0].sum(), outputs)
+    assert gradient.abs().min() > 0
+
+
+def test_only_tasks_with_classes_vote() -> None:
+    assert tiny_task().can_vote
+    assert not Ridge(3).can_vote
+    with pytest.raises(BadInputError, match="Ridge predicts no classes; aggregate by 'mean'"):
+        Ridge(3).vote([torch.zeros(2, 1)])
 
 
 def test_a_task_that_is_not_classification_has_defaults() -> None:

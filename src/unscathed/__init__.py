@@ -25,6 +25,8 @@ from unscathed.training import (
     fit_shadows,
 )
 from unscathed.unlearners import CertifiedRemoval, Fisher, Influence, Retrain, Sisa, Unlearner
+from unscathed.unlearners.costs import expected_cost, request_cost
+from unscathed.unlearners.layouts import by_requester
 
 __all__ = [
     "BadInputError",
@@ -65,9 +67,12 @@ __all__ = [
     "Verdict",
     "adversaries",
     "audit",
+    "by_requester",
     "datasets",
     "executors",
+    "expected_cost",
     "fit",
     "fit_shadows",
     "models",
+    "request_cost",
 ]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from unscathed.samples import Batch, Samples
 from unscathed.task import Task
+
+Aggregation = Literal["mean", "vote"]
+"""How one output is made of several: by `Task.aggregate` (of classes, the mean probability) or by `Task.vote`."""
 
 
 class Ensemble(nn.Module):
@@ -30,12 +33,14 @@ class EnsembleTask(Task):
     Args:
         task: what each member does.
         members: how many there are.
+        aggregation: ``"mean"`` or, for tasks that predict classes, ``"vote"``.
     """
 
-    def __init__(self, task: Task, members: int) -> None:
+    def __init__(self, task: Task, members: int, aggregation: Aggregation = "mean") -> None:
         super().__init__(features=task.feature_source)
         self.task = task
         self.members = members
+        self.aggregation = aggregation
         self.scores_are_shares = task.scores_are_shares  # type: ignore[misc]
         self.score_range = task.score_range
 
@@ -44,8 +49,9 @@ class EnsembleTask(Task):
         return Ensemble([self.task.build() for _ in range(self.members)])
 
     def outputs(self, model: nn.Module, batch: Batch) -> Any:
-        """The members' outputs, aggregated (`Task.aggregate`)."""
-        return self.task.aggregate([self.task.outputs(m, batch) for m in _members(model)])
+        """The members' outputs, aggregated (`Task.aggregate`, `Task.vote`)."""
+        outputs = [self.task.outputs(m, batch) for m in _members(model)]
+        return self.task.vote(outputs) if self.aggregation == "vote" else self.task.aggregate(outputs)
 
     def features(self, model: nn.Module, batch: Batch) -> Tensor:
         """The members' features, side by side, [n, members · d]."""
@@ -75,6 +81,15 @@ class EnsembleTask(Task):
         """As for one member."""
         return self.task.aggregate(outputs)
 
+    def vote(self, outputs: Sequence[Any]) -> Any:
+        """As for one member."""
+        return self.task.vote(outputs)
+
+    @property
+    def can_vote(self) -> bool:
+        """As for one member."""
+        return self.task.can_vote
+
     def quality(self, model: nn.Module, samples: Samples, seed: int) -> dict[str, float]:
         """The mean of the members' measures."""
         found = [self.task.quality(m, samples, seed) for m in _members(model)]
@@ -93,8 +108,8 @@ class EnsembleTask(Task):
         return self.task.problems_with(samples)
 
     def signature(self) -> dict[str, Any]:
-        """The member's signature, and how many there are."""
-        return {**self.task.signature(), "members": self.members}
+        """The member's signature, how many there are, and how they are aggregated."""
+        return {**self.task.signature(), "members": self.members, "aggregation": self.aggregation}
 
 
 def _members(model: nn.Module) -> Sequence[nn.Module]:

@@ -75,6 +75,19 @@ class Task(ABC):
         """One output from several models' (SISA's shards); by default their mean."""
         return torch.stack(list(outputs)).mean(dim=0)
 
+    def vote(self, outputs: Sequence[Any]) -> Any:
+        """One output from several models' by majority; only tasks that predict classes can (`majority_vote`).
+
+        Raises:
+            BadInputError: this task has no classes to vote on.
+        """
+        raise BadInputError("cannot vote", [f"{type(self).__name__} predicts no classes; aggregate by 'mean'"])
+
+    @property
+    def can_vote(self) -> bool:
+        """Whether models of this task can be aggregated by `vote`."""
+        return type(self).vote is not Task.vote
+
     def quality(self, model: nn.Module, samples: Samples, seed: int) -> dict[str, float]:
         """Measures of a whole model that are no mean over samples, by name (how good are the images that it draws?).
 
@@ -202,6 +215,10 @@ class ClassificationTask(Task):
         """The log of the mean predicted probability (it serves as logits)."""
         return mean_probability(outputs)
 
+    def vote(self, outputs: Sequence[Tensor]) -> Tensor:
+        """The log of each class's share of the votes (it serves as logits); see `majority_vote`."""
+        return majority_vote(outputs)
+
     def labels(self, targets: Tensor) -> Tensor | None:
         """The targets themselves."""
         return targets
@@ -229,6 +246,21 @@ class ClassificationTask(Task):
 def mean_probability(outputs: Sequence[Tensor]) -> Tensor:
     """The log of the mean probability that several models' logits [..., classes] give; it serves as logits."""
     return torch.stack([o.log_softmax(-1) for o in outputs]).logsumexp(dim=0) - math.log(len(outputs))
+
+
+def majority_vote(outputs: Sequence[Tensor]) -> Tensor:
+    """The votes that several models' logits [..., classes] give, as logits: each votes for its likeliest class.
+
+    One more voter splits its vote among the classes as the mean probability p̄ does:
+    ``log (v_c + p̄_c) / (S + 1)``, v_c of the S votes being for class c. This leaves the majority's class the
+    likeliest, gives a tie to that of the tied classes which the models find likelier on average (and then to the
+    first), and keeps losses finite where a class has no vote. A vote does not change with small changes of the
+    parameters, so derivatives are those of p̄'s part.
+    """
+    classes = torch.arange(outputs[0].shape[-1], device=outputs[0].device)
+    votes = sum((o.argmax(dim=-1, keepdim=True) == classes).to(o.dtype) for o in outputs)
+    assert isinstance(votes, Tensor)
+    return torch.logaddexp(votes.log(), mean_probability(outputs)) - math.log(len(outputs) + 1)
 
 
 def feature_layer(model: nn.Module, name: str | None) -> nn.Module:

@@ -148,6 +148,18 @@ def test_unlearning_twice_forgets_both(case: tuple[Unlearner, Trained]) -> None:
         unlearner.unlearn(twice, blobs(), ids[:1])
 
 
+def test_what_was_forgotten_before_plays_no_part_though_it_is_still_at_hand(case: tuple[Unlearner, Trained]) -> None:
+    unlearner, trained = case
+    ids = blobs().ids
+    once = unlearner.unlearn(trained, blobs(), ids[:6])
+    twice = unlearner.unlearn(once, blobs(), ids[6:8])
+    assert set(twice.ids) == set(ids[8:])
+    apart = unlearner.unlearn(once, blobs().without(ids[:6]), ids[6:8])
+    assert all(torch.equal(twice.weights[name], w) for name, w in apart.weights.items())
+    with pytest.raises(BadInputError, match="no samples would be retained"):
+        unlearner.unlearn(once, blobs(), ids[6:])
+
+
 def test_a_repr_is_the_constructor_call() -> None:
     assert eval(repr(Fisher(strength=0.5)), {"Fisher": Fisher}) == Fisher(strength=0.5)
     assert replace(Sisa(), shards=7).shards == 7

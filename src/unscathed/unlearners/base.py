@@ -40,7 +40,8 @@ class Unlearner(ABC):
 
         Args:
             trained: the model; it is not changed.
-            samples: what it was trained on, those to forget among them.
+            samples: what it was trained on, those to forget among them; others in it (forgotten earlier, say) play no
+                part.
             forget: the ids to forget.
             seed: of what the method draws at random; by default the model's own.
             callbacks: progress.
@@ -51,11 +52,13 @@ class Unlearner(ABC):
         """
         wanted = as_ids(forget)
         self.check(trained, samples, wanted)
+        samples = _only_trained_on(trained, samples)
         return self._unlearn(trained, samples, wanted, trained.seed if seed is None else seed, callbacks)
 
     def check(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> None:
         """Raise `BadInputError` unless `unlearn` could start; warn where a whole class would go."""
         problems = Problems(f"cannot unlearn with {type(self).__name__}")
+        own = _only_trained_on(trained, samples)
         problems.require(len(forget) > 0, "the forget set is empty; name at least one id")
         problems.extend(samples.problems_with(forget))
         inside = set(trained.ids)
@@ -64,7 +67,7 @@ class Unlearner(ABC):
             not never, f"{len(never)} ids are not in the model ({some(never)}); there is nothing to forget"
         )
         if self.needs_retained and not problems.found:
-            problems.require(len(forget) < len(samples), "no samples would be retained, and this method needs some")
+            problems.require(len(forget) < len(own), "no samples would be retained, and this method needs some")
         if self.needs_checkpoints:
             problems.require(
                 bool(trained.shards),
@@ -76,7 +79,7 @@ class Unlearner(ABC):
             )
         problems.extend(self.problems_with(trained, samples, forget))
         problems.raise_any()
-        self._warn_of_lost_classes(trained, samples, forget)
+        self._warn_of_lost_classes(trained, own, forget)
 
     def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
         """What else this method misses in the model or the samples, one sentence each; by default nothing.
@@ -105,3 +108,10 @@ class Unlearner(ABC):
                 f"forgetting every sample of class {', '.join(names)}: the retained samples do not show it any more",
                 stacklevel=4,
             )
+
+
+def _only_trained_on(trained: Trained, samples: Samples) -> Samples:
+    """The samples that are in the model: a method that trained on others would teach what was forgotten before."""
+    inside = set(trained.ids)
+    foreign = [i for i in samples.ids if i not in inside]
+    return samples.without(foreign) if foreign else samples

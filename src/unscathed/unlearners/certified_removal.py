@@ -137,11 +137,11 @@ class CertifiedRemoval(Unlearner):
         different = [f"{name}={theirs[name]:g}" for name, value in self._settings.items() if theirs[name] != value]
         if different:
             found.append(f"the model was fitted with {', '.join(different)}; use the same")
-        missing = set(trained.ids).symmetric_difference(samples.ids)
+        missing = set(trained.ids) - set(samples.ids)
         if missing:
             found.append(
-                f"{len(missing)} ids are only in the model or only in the samples ({some(sorted(missing))}); the "
-                "certificate needs exactly what the model was trained on"
+                f"{len(missing)} ids of the model are not in the samples ({some(sorted(missing))}); the certificate "
+                "needs all that it was trained on"
             )
         return found
 

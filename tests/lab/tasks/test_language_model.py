@@ -8,6 +8,7 @@ from torch.distributions import Categorical, kl_divergence
 from unscathed import BadInputError, Batch, Samples, fit
 from unscathed.lab.models import CharacterTransformer
 from unscathed.lab.tasks import LanguageModel
+from unscathed.task import majority_vote
 
 TEXTS = torch.tensor([[3, 4, 2, 1, 0, 0], [2, 2, 3, 4, 1, 4], [4, 0, 0, 0, 0, 0]])
 BATCH = Batch(TEXTS, torch.empty(3, 0))
@@ -47,6 +48,17 @@ def test_several_models_answer_with_their_mean_probability() -> None:
     parts = [logits(seed) for seed in range(3)]
     mean = torch.stack([p.softmax(-1) for p in parts]).mean(0)
     torch.testing.assert_close(TASK.aggregate(parts).exp(), mean)
+
+
+def test_several_models_vote_place_by_place() -> None:
+    parts = [logits(seed) for seed in range(3)]
+    voted = TASK.vote(parts)
+    assert TASK.can_vote
+    for row in range(3):
+        for place in range(6):
+            alone = majority_vote([p[row, place] for p in parts])
+            torch.testing.assert_close(voted[row, place], alone)
+    assert torch.isfinite(TASK.losses(voted, BATCH)).all()
 
 
 def test_features_are_averaged_over_the_text() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unscathed.samples import Batch, Samples
-from unscathed.task import FeatureSource, Task, mean_probability
+from unscathed.task import FeatureSource, Task, majority_vote, mean_probability
 
 PADDING = 0
 
@@ -60,6 +60,10 @@ class LanguageModel(Task):
     def aggregate(self, outputs: Sequence[Tensor]) -> Tensor:
         """The log of the mean predicted probability (it serves as logits)."""
         return mean_probability(outputs)
+
+    def vote(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Each place's votes for the next character (they serve as logits); see `majority_vote`."""
+        return majority_vote(outputs)
 
     def features(self, model: nn.Module, batch: Batch) -> Tensor:
         """The model's features of a text, [n, d]; see `Task.features`."""

@@ -24,7 +24,17 @@ from unscathed.training import (
     fit,
     fit_shadows,
 )
-from unscathed.unlearners import CertifiedRemoval, Fisher, Influence, Retrain, Sisa, Unlearner
+from unscathed.unlearners import (
+    CertifiedRemoval,
+    Fisher,
+    GradientAscent,
+    Influence,
+    NegGradPlus,
+    Retrain,
+    Scrub,
+    Sisa,
+    Unlearner,
+)
 from unscathed.unlearners.costs import expected_cost, request_cost
 from unscathed.unlearners.layouts import by_requester
 
@@ -41,9 +51,11 @@ __all__ = [
     "Features",
     "Fisher",
     "Flip",
+    "GradientAscent",
     "Healer",
     "Influence",
     "LossHistory",
+    "NegGradPlus",
     "Outcome",
     "OutputView",
     "ParameterView",
@@ -53,6 +65,7 @@ __all__ = [
     "ReserveExhaustedError",
     "Retrain",
     "Samples",
+    "Scrub",
     "Shadows",
     "Shift",
     "Sisa",

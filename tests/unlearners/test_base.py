@@ -13,10 +13,13 @@ from unscathed import (
     CertifiedRemoval,
     ClassificationTask,
     Fisher,
+    GradientAscent,
     Influence,
+    NegGradPlus,
     Recipe,
     Retrain,
     Samples,
+    Scrub,
     Sisa,
     Trained,
     Unlearner,
@@ -29,6 +32,9 @@ UNLEARNERS: list[Unlearner] = [
     Fisher(),
     Influence(),
     CertifiedRemoval(),
+    GradientAscent(),
+    NegGradPlus(),
+    Scrub(),
 ]
 RECIPE = Recipe(epochs=3, batch_size=16)
 
@@ -130,6 +136,9 @@ def test_what_a_method_needs_is_asked_for(single: Trained, sharded: Trained) -> 
         lambda: Fisher(strength=0, kl_budget=-1, floor=0),
         lambda: Influence(damping=-1, iterations=0, kl_budget=0),
         lambda: Sisa(shards=0, slices=0),
+        lambda: GradientAscent(epochs=0, kl_budget=-1),
+        lambda: NegGradPlus(epochs=1, steps=1, alpha=2),
+        lambda: Scrub(alpha=-1, gamma=-1, rounds=2, max_rounds=2),
     ],
 )
 def test_settings_that_cannot_be(make: object) -> None:

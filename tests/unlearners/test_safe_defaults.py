@@ -3,11 +3,31 @@
 import pytest
 from tests.support import data_folder, digit_setup
 
-from unscathed import Fisher, Influence, Retrain, Samples, Sisa, Trained, Unlearner, fit
+from unscathed import (
+    Fisher,
+    GradientAscent,
+    Influence,
+    NegGradPlus,
+    Retrain,
+    Samples,
+    Scrub,
+    Sisa,
+    Trained,
+    Unlearner,
+    fit,
+)
 from unscathed.adversaries import BlindView, Random
 from unscathed.lab.setups import Setup, setup
 
-METHODS: list[Unlearner] = [Retrain(), Sisa(), Fisher(), Influence()]
+METHODS: list[Unlearner] = [
+    Retrain(),
+    Sisa(),
+    Fisher(),
+    Influence(),
+    GradientAscent(),
+    NegGradPlus(),
+    Scrub(),
+]
 
 
 def loss_of_points(made: Setup, samples: Samples, original: Trained, unlearner: Unlearner, seed: int) -> float:

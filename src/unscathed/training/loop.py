@@ -6,13 +6,14 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from unscathed.problems import BadInputError, Problems, UnscathedError
-from unscathed.samples import Samples
+from unscathed.samples import Batch, Samples
 from unscathed.task import Task
 from unscathed.training.callbacks import Callback, LossHistory
 from unscathed.training.machine import Machine, full_precision, keeping_memory
@@ -21,6 +22,8 @@ from unscathed.training.recipe import Recipe
 from unscathed.training.seeds import generator, seeded
 from unscathed.training.trained import Event, Trained, state_of
 
+Objective = Callable[[Any, Batch], Tensor]
+"""From a model's outputs and their batch, what is descended: one number a sample, [n]."""
 AroundStep = Callable[[nn.Module], AbstractContextManager[object]]
 """What is done to a model when its gradients are there, and again when the optimizer has moved it."""
 
@@ -75,6 +78,7 @@ def tune(
     by: str,
     callbacks: Sequence[Callback] = (),
     what: str = "training",
+    objective: Objective | None = None,
     weights: Tensor | None = None,
     around_step: AroundStep = nullcontext,
 ) -> Trained:
@@ -89,6 +93,7 @@ def tune(
         by: who does this, for the history.
         callbacks: progress, histories.
         what: the job's name, for callbacks.
+        objective: what is descended in place of the task's losses: from outputs and their batch, [n].
         weights: what each sample's loss is multiplied by, float [n]; by default 1.
         around_step: entered with the model before each of the optimizer's steps, when gradients are there, and left
             after it.
@@ -98,7 +103,19 @@ def tune(
     """
     started = time.perf_counter()
     model = trained.model()
-    steps = _train(model, trained.task, samples, recipe, trained.machine, seed, callbacks, what, weights, around_step)
+    steps = _train(
+        model,
+        trained.task,
+        samples,
+        recipe,
+        trained.machine,
+        seed,
+        callbacks,
+        what,
+        objective or trained.task.losses,
+        weights,
+        around_step,
+    )
     event = Event(kind=kind, by=by, samples=len(samples), steps=steps, seconds=time.perf_counter() - started)
     known = set(trained.ids)
     return trained.after(model, event, ids=(*trained.ids, *(i for i in samples.ids if i not in known)))
@@ -151,6 +168,7 @@ def _train(
     seed: int,
     callbacks: Sequence[Callback],
     what: str,
+    objective: Objective,
     weights: Tensor | None,
     around_step: AroundStep,
 ) -> int:
@@ -183,7 +201,7 @@ def _train(
                 batch = machine.stage(batch)
                 with machine.computing():
                     outputs = task.outputs(model, batch)
-                losses = task.losses(full_precision(outputs), batch)
+                losses = objective(full_precision(outputs), batch)
                 loss = (losses if weights is None else losses * weights[chosen].to(losses)).mean()
                 model.zero_grad(set_to_none=True)
                 with machine.deterministic():

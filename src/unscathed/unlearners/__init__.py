@@ -3,8 +3,21 @@
 from unscathed.unlearners.base import Unlearner
 from unscathed.unlearners.certified_removal import CertifiedRemoval
 from unscathed.unlearners.fisher import Fisher
+from unscathed.unlearners.gradient_ascent import GradientAscent
 from unscathed.unlearners.influence import Influence
+from unscathed.unlearners.neg_grad_plus import NegGradPlus
 from unscathed.unlearners.retrain import Retrain
+from unscathed.unlearners.scrub import Scrub
 from unscathed.unlearners.sisa import Sisa
 
-__all__ = ["CertifiedRemoval", "Fisher", "Influence", "Retrain", "Sisa", "Unlearner"]
+__all__ = [
+    "CertifiedRemoval",
+    "Fisher",
+    "GradientAscent",
+    "Influence",
+    "NegGradPlus",
+    "Retrain",
+    "Scrub",
+    "Sisa",
+    "Unlearner",
+]

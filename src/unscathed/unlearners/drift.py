@@ -9,6 +9,7 @@ import torch
 from unscathed.curvature import ModelFunction
 from unscathed.curvature.functional import Parameters
 from unscathed.samples import Batch, Samples
+from unscathed.training import Trained
 from unscathed.training.seeds import generator
 
 
@@ -38,6 +39,11 @@ class Drift:
                 total += float(self.function.task.divergences(reference, outputs, batch).sum())
         mean = total / len(self._samples)
         return mean if mean == mean else float("inf")
+
+    def of(self, candidate: Trained) -> float:
+        """The mean divergence of a candidate, with the statistics that its norms have by now."""
+        device = self.function.machine.device
+        return self({name: weight.to(device) for name, weight in candidate.weights.items()})
 
     def _batches(self) -> Iterator[Batch]:
         return self.function.batches(self._samples, 512)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.support import blobs, tiny_task
+from tests.support import blobs, ridge_trained, tiny_task
 from torch import nn
 
 from unscathed import (
@@ -172,3 +172,24 @@ def test_what_was_forgotten_before_plays_no_part_though_it_is_still_at_hand(case
 def test_a_repr_is_the_constructor_call() -> None:
     assert eval(repr(Fisher(strength=0.5)), {"Fisher": Fisher}) == Fisher(strength=0.5)
     assert replace(Sisa(), shards=7).shards == 7
+
+
+@pytest.mark.parametrize("unlearner", UNLEARNERS, ids=repr)
+def test_in_bfloat16(unlearner: Unlearner) -> None:
+    recipe = replace(RECIPE, precision="bfloat16", learning_rate=0.1)
+    task = ClassificationTask(lambda: nn.Linear(3, 3), 3)
+    trained = unlearner.fit(task, blobs(), recipe) if unlearner.trains_original else fit(task, blobs(), recipe)  # type: ignore[attr-defined]
+    forget = blobs().ids[:4]
+    one, other = (unlearner.unlearn(trained, blobs(), forget, seed=0) for _ in range(2))
+    assert all(torch.isfinite(w).all() and torch.equal(w, other.weights[name]) for name, w in one.weights.items())
+    assert one.score(blobs()) > 0.9
+
+
+@pytest.mark.parametrize("unlearner", UNLEARNERS, ids=repr)
+def test_where_there_are_no_classes(unlearner: Unlearner) -> None:
+    trained, samples = ridge_trained()
+    if unlearner.trains_original:
+        trained = unlearner.fit(trained.task, samples, trained.recipe)  # type: ignore[attr-defined]
+    unlearned = unlearner.unlearn(trained, samples, samples.ids[:4])
+    assert len(unlearned.ids) == len(samples) - 4
+    assert torch.isfinite(unlearned.evaluate(samples).losses).all()

@@ -41,6 +41,7 @@ def test_it_forgets_and_stays_whole(original: Trained, digits: Parts, hard: tupl
     assert before < after
     assert abs(float(after - aim)) < abs(float(before - aim))
     assert unlearned.score(digits[2]) > original.score(digits[2]) - 0.05
+    assert unlearned.history[-1].details["max_steps"] == 2 * (len(hard) // original.recipe.batch_size)
     steps = unlearned.history[-1].steps - unlearned.history[-1].details["max_steps"]
     assert steps == pytest.approx(0.1 * original.history[0].steps, rel=0.1)
 

@@ -1,6 +1,6 @@
 """What unlearning costs: SISA beside what its analysis predicts, and every unlearner beside gold.
 
-    python benchmarks/unlearning.py [--dataset digits mnist …] [--samples 1000] [--repeats 5] [--json FILE]
+    python benchmarks/unlearning.py [--dataset digits mnist …] [--samples 2000] [--repeats 5] [--json FILE]
 
 SISA's costs are measured on digits. Every unlearner of the package runs on digits and, where the folder named by
 UNSCATHED_DATA has them, on as many samples of MNIST and CIFAR-10 as ``--samples`` says. Contenders take turns in one
@@ -259,7 +259,7 @@ def shown(figures: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", nargs="+", choices=KNOWN, default=KNOWN, help="for the unlearners; by default all")
-    parser.add_argument("--samples", type=int, default=1000)
+    parser.add_argument("--samples", type=int, default=2000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()

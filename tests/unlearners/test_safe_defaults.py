@@ -22,6 +22,7 @@ from unscathed.lab.setups import Setup, setup
 METHODS: list[Unlearner] = [
     Retrain(),
     Sisa(),
+    Sisa(aggregation="vote"),
     Fisher(),
     Influence(),
     GradientAscent(),

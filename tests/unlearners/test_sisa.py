@@ -105,6 +105,12 @@ def test_slicing_does_not_change_the_samples_seen() -> None:
     assert sliced == pytest.approx(whole, rel=0.05)
 
 
+def test_a_shard_smaller_than_a_batch_counts_its_own_samples() -> None:
+    trained = Sisa(shards=3, slices=1).fit(tiny_task(), blobs(), Recipe(epochs=4, batch_size=64))
+    assert trained.history[0].steps == 3 * 4
+    assert trained.history[0].details == {"shards_trained": 3, "sample_epochs": 4 * 60}
+
+
 def test_too_few_samples_for_the_shards() -> None:
     with pytest.raises(BadInputError, match="too few for 8 × 8 slices"):
         Sisa(shards=8, slices=8).fit(tiny_task(), blobs(), RECIPE)

@@ -24,7 +24,7 @@ from unscathed.training import (
     fit,
     fit_shadows,
 )
-from unscathed.unlearners import Fisher, Influence, Retrain, Sisa, Unlearner
+from unscathed.unlearners import Fisher, Influence, Retrain, SelectiveDampening, Sisa, Unlearner
 
 __all__ = [
     "BadInputError",
@@ -50,6 +50,7 @@ __all__ = [
     "ReserveExhaustedError",
     "Retrain",
     "Samples",
+    "SelectiveDampening",
     "Shadows",
     "Shift",
     "Sisa",

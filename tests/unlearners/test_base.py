@@ -7,13 +7,27 @@ import pytest
 import torch
 from tests.support import blobs, tiny_task
 
-from unscathed import BadInputError, Fisher, Influence, Recipe, Retrain, Samples, Sisa, Trained, Unlearner, fit
+from unscathed import (
+    BadInputError,
+    Fisher,
+    Influence,
+    Recipe,
+    Retrain,
+    Samples,
+    SelectiveDampening,
+    Sisa,
+    Trained,
+    Unlearner,
+    fit,
+)
 
 UNLEARNERS: list[Unlearner] = [
     Retrain(),
     Sisa(shards=2, slices=2),
     Fisher(),
     Influence(),
+    SelectiveDampening(alpha=1.5),
+    SelectiveDampening(alpha=1.5, importance="outputs"),
 ]
 RECIPE = Recipe(epochs=3, batch_size=16)
 

@@ -1,3 +1,6 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 import torch
 from tests.support import blobs, tiny_task
@@ -17,6 +20,7 @@ from unscathed import (
 )  # fmt: skip
 from unscathed.lab.models import ColourNet
 from unscathed.training import tune
+from unscathed.training.seeds import generator
 from unscathed.training.trained import Trained
 
 
@@ -138,3 +142,37 @@ def test_callbacks_hear_of_every_step_and_of_the_end_even_after_a_failure() -> N
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(BadInputError, match="try 'auto'"):
         fit(tiny_task(), blobs(), Recipe(steps=1, device="toaster"))
+
+
+def test_weights_multiply_losses_and_a_step_can_be_enclosed() -> None:
+    samples, weights = blobs(8), torch.arange(8.0) - 3
+    recipe = Recipe(epochs=2, batch_size=4, optimizer="sgd", momentum=0, weight_decay=0, schedule="constant")
+    blank = fit(tiny_task(), samples, recipe.lasting(steps=1), seed=0)
+    seen: list[tuple[float, float]] = []
+
+    @contextmanager
+    def watch(model: nn.Module) -> Iterator[None]:
+        before, gradient = ((p if kind else p.grad).detach().clone() for p in [model[0].weight] for kind in (1, 0))
+        yield
+        moved = before - model[0].weight.detach()
+        seen.append((float(gradient.norm()), float((moved - 3e-3 * gradient).abs().max())))
+
+    def tuned(weights: torch.Tensor | None, **more: object) -> Trained:
+        return tune(blank, samples, recipe, seed=0, kind="fitted", by="me", weights=weights, **more)  # type: ignore[arg-type]
+
+    weighted = tuned(weights, around_step=watch)
+    assert len(seen) == 4
+    assert all(gradient > 0 and error < 1e-7 for gradient, error in seen)
+    assert same(tuned(torch.ones(8)), tuned(None))
+    # By hand: which samples come in which batch, each with its own weight.
+    model, order = blank.model().train(), generator(0, "batch order")
+    for _ in range(2):
+        for chosen in torch.randperm(8, generator=order).split(4):
+            batch = samples.take(chosen)
+            loss = (weights[chosen] * blank.task.losses(model(batch.inputs), batch)).mean()
+            gradients = torch.autograd.grad(loss, list(model.parameters()))
+            with torch.no_grad():
+                for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                    parameter -= 3e-3 * gradient
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(weighted.weights[name], parameter.detach())

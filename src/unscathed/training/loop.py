@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from unscathed.problems import BadInputError, Problems, UnscathedError
@@ -19,6 +20,9 @@ from unscathed.training.optimizers import optimizers_for
 from unscathed.training.recipe import Recipe
 from unscathed.training.seeds import generator, seeded
 from unscathed.training.trained import Event, Trained, state_of
+
+AroundStep = Callable[[nn.Module], AbstractContextManager[object]]
+"""What is done to a model when its gradients are there, and again when the optimizer has moved it."""
 
 
 class DivergedError(UnscathedError):
@@ -71,6 +75,8 @@ def tune(
     by: str,
     callbacks: Sequence[Callback] = (),
     what: str = "training",
+    weights: Tensor | None = None,
+    around_step: AroundStep = nullcontext,
 ) -> Trained:
     """Train a model further; returns a new one whose ids are joined by the samples'.
 
@@ -83,13 +89,16 @@ def tune(
         by: who does this, for the history.
         callbacks: progress, histories.
         what: the job's name, for callbacks.
+        weights: what each sample's loss is multiplied by, float [n]; by default 1.
+        around_step: entered with the model before each of the optimizer's steps, when gradients are there, and left
+            after it.
 
     Raises:
         DivergedError: losses or weights are no longer finite.
     """
     started = time.perf_counter()
     model = trained.model()
-    steps = _train(model, trained.task, samples, recipe, trained.machine, seed, callbacks, what)
+    steps = _train(model, trained.task, samples, recipe, trained.machine, seed, callbacks, what, weights, around_step)
     event = Event(kind=kind, by=by, samples=len(samples), steps=steps, seconds=time.perf_counter() - started)
     known = set(trained.ids)
     return trained.after(model, event, ids=(*trained.ids, *(i for i in samples.ids if i not in known)))
@@ -142,6 +151,8 @@ def _train(
     seed: int,
     callbacks: Sequence[Callback],
     what: str,
+    weights: Tensor | None,
+    around_step: AroundStep,
 ) -> int:
     samples = machine.hold(samples)
     batch_size = min(recipe.batch_size, len(samples))
@@ -164,21 +175,24 @@ def _train(
                 if step % per_epoch == 0:
                     shuffled = torch.randperm(len(samples), generator=order)
                 start = (step % per_epoch) * batch_size
-                batch = machine.stage(samples.take(shuffled[start : start + batch_size]))
+                chosen = shuffled[start : start + batch_size]
+                batch = machine.stage(samples.take(chosen))
                 batch = task.prepare(batch)
                 for augmentation in recipe.augment:
                     batch = batch._replace(inputs=augmentation(batch.inputs, noise))
                 batch = machine.stage(batch)
                 with machine.computing():
                     outputs = task.outputs(model, batch)
-                loss = task.losses(full_precision(outputs), batch).mean()
+                losses = task.losses(full_precision(outputs), batch)
+                loss = (losses if weights is None else losses * weights[chosen].to(losses)).mean()
                 model.zero_grad(set_to_none=True)
                 with machine.deterministic():
                     loss.backward()  # type: ignore[no-untyped-call]
-                for optimizer in optimizers:
-                    for group in optimizer.param_groups:
-                        group["lr"] = recipe.learning_rate * recipe.rate(step, total)
-                    optimizer.step()
+                with around_step(model):
+                    for optimizer in optimizers:
+                        for group in optimizer.param_groups:
+                            group["lr"] = recipe.learning_rate * recipe.rate(step, total)
+                        optimizer.step()
                 _each(callbacks, "on_step", step + 1, loss)
                 if (step + 1) % per_epoch == 0 or step + 1 == total:
                     _check_finite(model, loss, step + 1, recipe)

@@ -24,7 +24,7 @@ from unscathed.training import (
     fit,
     fit_shadows,
 )
-from unscathed.unlearners import Fisher, Influence, Retrain, SelectiveDampening, Sisa, Unlearner
+from unscathed.unlearners import Fisher, Influence, Retrain, Saliency, SelectiveDampening, Sisa, Unlearner
 
 __all__ = [
     "BadInputError",
@@ -49,6 +49,7 @@ __all__ = [
     "Recipe",
     "ReserveExhaustedError",
     "Retrain",
+    "Saliency",
     "Samples",
     "SelectiveDampening",
     "Shadows",

@@ -13,6 +13,7 @@ from unscathed import (
     Influence,
     Recipe,
     Retrain,
+    Saliency,
     Samples,
     SelectiveDampening,
     Sisa,
@@ -26,6 +27,7 @@ UNLEARNERS: list[Unlearner] = [
     Sisa(shards=2, slices=2),
     Fisher(),
     Influence(),
+    Saliency(),
     SelectiveDampening(alpha=1.5),
     SelectiveDampening(alpha=1.5, importance="outputs"),
 ]
@@ -89,6 +91,10 @@ def test_an_empty_forget_set_and_forgetting_everything(case: tuple[Unlearner, Tr
         unlearner.unlearn(trained, blobs(), [])
     with pytest.raises(BadInputError, match="no samples would be retained"):
         unlearner.unlearn(trained, blobs(), blobs().ids)
+    once = unlearner.unlearn(trained, blobs(), blobs().ids[:4])
+    with pytest.raises(BadInputError, match="no samples would be retained"):
+        # Those that were forgotten before do not stay.
+        unlearner.unlearn(once, blobs().only(blobs().ids[:6]), blobs().ids[4:6])
     with pytest.raises(BadInputError, match="give a list"):
         unlearner.unlearn(trained, blobs(), blobs().ids[0])
 

@@ -3,11 +3,11 @@
 import pytest
 from tests.support import data_folder, digit_setup
 
-from unscathed import Fisher, Influence, Retrain, Samples, SelectiveDampening, Sisa, Trained, Unlearner, fit
+from unscathed import Fisher, Influence, Retrain, Saliency, Samples, SelectiveDampening, Sisa, Trained, Unlearner, fit
 from unscathed.adversaries import BlindView, Random
 from unscathed.lab.setups import Setup, setup
 
-METHODS: list[Unlearner] = [Retrain(), Sisa(), Fisher(), Influence(), SelectiveDampening()]
+METHODS: list[Unlearner] = [Retrain(), Sisa(), Fisher(), Influence(), Saliency(), SelectiveDampening()]
 
 
 def loss_of_points(made: Setup, samples: Samples, original: Trained, unlearner: Unlearner, seed: int) -> float:

@@ -62,7 +62,8 @@ class Unlearner(ABC):
             not never, f"{len(never)} ids are not in the model ({some(never)}); there is nothing to forget"
         )
         if self.needs_retained and not problems.found:
-            problems.require(len(forget) < len(samples), "no samples would be retained, and this method needs some")
+            stay = inside.intersection(samples.ids).difference(forget)
+            problems.require(len(stay) > 0, "no samples would be retained, and this method needs some")
         if self.needs_checkpoints:
             problems.require(
                 bool(trained.shards),

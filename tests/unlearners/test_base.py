@@ -18,8 +18,10 @@ from unscathed import (
     NegGradPlus,
     Recipe,
     Retrain,
+    Saliency,
     Samples,
     Scrub,
+    SelectiveDampening,
     Sisa,
     Trained,
     Unlearner,
@@ -35,6 +37,9 @@ UNLEARNERS: list[Unlearner] = [
     GradientAscent(),
     NegGradPlus(),
     Scrub(),
+    Saliency(),
+    SelectiveDampening(alpha=1.5),
+    SelectiveDampening(alpha=1.5, importance="outputs"),
 ]
 RECIPE = Recipe(epochs=3, batch_size=16)
 
@@ -103,6 +108,10 @@ def test_an_empty_forget_set_and_forgetting_everything(case: tuple[Unlearner, Tr
         unlearner.unlearn(trained, blobs(), [])
     with pytest.raises(BadInputError, match="no samples would be retained"):
         unlearner.unlearn(trained, blobs(), blobs().ids)
+    once = unlearner.unlearn(trained, blobs(), blobs().ids[:4])
+    with pytest.raises(BadInputError, match="no samples would be retained"):
+        # Those that were forgotten before do not stay.
+        unlearner.unlearn(once, blobs().only(blobs().ids[:6]), blobs().ids[4:6])
     with pytest.raises(BadInputError, match="give a list"):
         unlearner.unlearn(trained, blobs(), blobs().ids[0])
 

@@ -9,8 +9,10 @@ from unscathed import (
     Influence,
     NegGradPlus,
     Retrain,
+    Saliency,
     Samples,
     Scrub,
+    SelectiveDampening,
     Sisa,
     Trained,
     Unlearner,
@@ -28,6 +30,8 @@ METHODS: list[Unlearner] = [
     GradientAscent(),
     NegGradPlus(),
     Scrub(),
+    Saliency(),
+    SelectiveDampening(),
 ]
 
 

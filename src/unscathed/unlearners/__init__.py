@@ -7,7 +7,9 @@ from unscathed.unlearners.gradient_ascent import GradientAscent
 from unscathed.unlearners.influence import Influence
 from unscathed.unlearners.neg_grad_plus import NegGradPlus
 from unscathed.unlearners.retrain import Retrain
+from unscathed.unlearners.saliency import Saliency
 from unscathed.unlearners.scrub import Scrub
+from unscathed.unlearners.selective_dampening import SelectiveDampening
 from unscathed.unlearners.sisa import Sisa
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "Influence",
     "NegGradPlus",
     "Retrain",
+    "Saliency",
     "Scrub",
+    "SelectiveDampening",
     "Sisa",
     "Unlearner",
 ]

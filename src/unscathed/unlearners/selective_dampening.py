@@ -1,0 +1,190 @@
+"""Selective synaptic dampening: shrink the parameters that what must be forgotten needs far more than all else does."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from unscathed.curvature import ModelFunction, fisher_diagonal
+from unscathed.problems import Problems
+from unscathed.samples import Batch, Samples
+from unscathed.task import Task
+from unscathed.training import Callback, Event, Trained
+from unscathed.unlearners.base import Unlearner
+from unscathed.unlearners.drift import Drift
+
+Importance = Literal["loss", "outputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectiveDampening(Unlearner):
+    """Shrink the parameters that are much more important to the forget set D_f than to all training samples D.
+
+    ``θ'_i = β θ_i`` with ``β = min(λ []_{D,i} / []_{D_f,i}, 1)`` where ``[]_{D_f,i} > α []_{D,i}``, else ``θ_i``;
+    [] is a diagonal of the Fisher information, D the samples that are still in the model, D_f among them.
+    Since they are, no parameter is more than ``n / n_f`` times as important to D_f as to D, and an α of at least that
+    is refused: it would select nothing.
+
+    With unlucky settings this collapses a model. So where the result drifts further than ``kl_budget``, α is raised,
+    by bisection, to where it does not: what is most peculiar to the forget set is still dampened, and by as much.
+    The history says which α it became, and how many parameters were dampened.
+
+    Args:
+        alpha: α. It is the source's for CIFAR, as is λ's default.
+        dampening: λ.
+        importance: ``"loss"``: [] is of the loss; ``"outputs"``: of the squared norm of the outputs, which needs no
+            targets (padding, where a task has any, counts like all else).
+        kl_budget: mean KL divergence from the original on retained samples that this may cost, nats; None takes α
+            as it is, collapse included.
+
+    Source: Foster et al. 2024, "Fast Machine Unlearning without Retraining Through Selective Synaptic Dampening",
+    equations for selection and dampening (their code squares gradients of batches, ours are each sample's own, as
+    their equations have it); Foster et al. 2024, "Loss-Free Machine Unlearning", for ``"outputs"`` (they average the
+    gradient's magnitudes; here its squares, so that α and λ act alike on both importances).
+    """
+
+    alpha: float = 10.0
+    dampening: float = 1.0
+    importance: Importance = "loss"
+    kl_budget: float | None = 0.05
+
+    def __post_init__(self) -> None:
+        problems = Problems("cannot use SelectiveDampening")
+        for name in ("alpha", "dampening", "kl_budget"):
+            value = getattr(self, name)
+            problems.require(value is None or value > 0, f"{name}={value} must be positive")
+        kinds = get_args(Importance)
+        problems.require(
+            self.importance in kinds, f"importance={self.importance!r} must be one of {', '.join(map(repr, kinds))}"
+        )
+        problems.raise_any()
+
+    def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
+        """A forget set too large for α."""
+        count = len(_still_in(trained, samples))
+        if self.alpha * len(forget) < count:
+            return []
+        return [
+            f"alpha={self.alpha} selects nothing: {len(forget)} of {count} samples are at most "
+            f"{count / len(forget):.3g} times as important as all of them; give a lower alpha"
+        ]
+
+    def _unlearn(
+        self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
+    ) -> Trained:
+        started = time.perf_counter()
+        forgotten, retain = samples.only(forget), _still_in(trained, samples).without(forget)
+        function = ModelFunction(trained)
+        measured = function
+        if self.importance == "outputs":
+            measured = ModelFunction(replace(trained, task=SquaredNorm(trained.task)))
+        to_forgotten = fisher_diagonal(measured, forgotten, callbacks=callbacks)
+        to_retained = fisher_diagonal(measured, retain, callbacks=callbacks)
+        share = len(forgotten) / (len(forgotten) + len(retain))
+        to_all = share * to_forgotten + (1 - share) * to_retained
+
+        original = function.flatten(function.parameters)
+        # Where gradients are nothing but rounding (a softmax does not mind what is added to all), ratios are noise.
+        felt = to_all > torch.finfo(to_all.dtype).eps ** 2 * to_all.max()
+        ratio = torch.where(felt, to_forgotten / to_all, 0.0)
+
+        def dampened(alpha: float) -> Tensor:
+            return torch.where(ratio > alpha, (self.dampening / ratio).clamp_max(1) * original, original)
+
+        drift = Drift(function, retain, seed)
+        alpha = self._affordable(drift, dampened, float(ratio.max()))
+        unlearned = function.unflatten(dampened(alpha))
+        count = int((ratio > alpha).sum())
+        if count == 0:
+            self._warn_of_nothing(float(ratio.max()))
+        batch = trained.recipe.batch_size
+        return trained.with_parameters(
+            unlearned,
+            Event(
+                kind="unlearned",
+                by=repr(self),
+                samples=len(forget),
+                steps=-(-len(forgotten) // batch) - (-len(retain) // batch),
+                seconds=time.perf_counter() - started,
+                details={
+                    "alpha": alpha,
+                    "raised": alpha > self.alpha,
+                    "dampened": count,
+                    "parameters": len(original),
+                    "kl": drift(unlearned),
+                },
+            ),
+            forget,
+        )
+
+    def _affordable(self, drift: Drift, dampened: Callable[[float], Tensor], highest: float) -> float:
+        """The lowest α found (within 1 %), no lower than ours, at which dampening stays within the budget.
+
+        Args:
+            drift: from the original.
+            dampened: parameters by α, as a vector [p].
+            highest: an α that selects nothing.
+        """
+
+        def affordable(alpha: float) -> bool:
+            return self.kl_budget is None or drift(drift.function.unflatten(dampened(alpha))) <= self.kl_budget
+
+        if affordable(self.alpha):
+            return self.alpha
+        low, high = math.log(self.alpha), math.log(highest)
+        while high - low > 0.01:
+            middle = (low + high) / 2
+            low, high = (low, middle) if affordable(math.exp(middle)) else (middle, high)
+        # Back and forth through a logarithm may land a hair below the highest ratio, and select it.
+        return math.exp(high) if high < math.log(highest) else highest
+
+    def _warn_of_nothing(self, highest: float) -> None:
+        if highest <= self.alpha:
+            why = f"no parameter is more than {highest:.3g} times as important to it; lower alpha={self.alpha}"
+        else:
+            why = f"whatever was dampened would cost more than kl_budget={self.kl_budget}"
+        warnings.warn(f"nothing was dampened, and so the forget set is not forgotten: {why}", stacklevel=4)
+
+
+class SquaredNorm(Task):
+    """Another task's model, with the squared norm of its outputs for a loss.
+
+    Args:
+        task: whose model.
+    """
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(features=task.feature_source)
+        self.task = task
+
+    def build(self) -> nn.Module:
+        """As for the task."""
+        return self.task.build()
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Any:
+        """As for the task."""
+        return self.task.outputs(model, batch)
+
+    def prepare(self, batch: Batch) -> Batch:
+        """As for the task."""
+        return self.task.prepare(batch)
+
+    def losses(self, outputs: Any, batch: Batch) -> Tensor:
+        """``‖outputs‖²`` of each sample, [n]; of several tensors (in tuples, lists, dicts), the sum."""
+        if isinstance(outputs, Tensor):
+            return outputs.flatten(1).square().sum(dim=1)
+        parts = outputs.values() if isinstance(outputs, dict) else outputs
+        return torch.stack([self.losses(part, batch) for part in parts]).sum(dim=0)
+
+
+def _still_in(trained: Trained, samples: Samples) -> Samples:
+    """The samples that are in the model: some may have been forgotten before."""
+    inside = set(trained.ids)
+    return samples.only(i for i in samples.ids if i in inside)

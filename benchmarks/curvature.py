@@ -3,7 +3,7 @@
     python benchmarks/curvature.py [--samples 512] [--repeats 5] [--json FILE]
 
 All contenders go through the same samples, in float32 and the same memory layout, in turns, each with its own best
-batch; what they give is compared first. Every figure is a ratio of medians. Peers that are not installed (extra
+batch, and freed memory is kept for all of them (`keeping_memory`); what they give is compared first. Every figure is a ratio of medians. Peers that are not installed (extra
 ``bench``) or that fail on a model are named, not left out. Digits always run; others where the folder named by
 UNSCATHED_DATA has them.
 """
@@ -33,6 +33,7 @@ from unscathed.lab import datasets
 from unscathed.lab.datasets import Dataset
 from unscathed.lab.models import ColourNet, DigitNet, FastNet, SmallNet, TextTransformer
 from unscathed.lab.provenance import provenance
+from unscathed.training.machine import keeping_memory
 
 CHUNKS = (16, 32, 64, 128, 256)
 Squares = Callable[[Batch], Tensor]
@@ -178,10 +179,11 @@ def compare(model: str, count: int, repeats: int) -> dict[str, object]:
                 continue
         runs[name] = lambda chunk, q=squares, f=function, s=samples: total(q, f, s, chunk)
     assert reference is not None
-    trials = in_turns({(n, c): partial(run, c) for n, run in runs.items() for c in CHUNKS}, 2)
-    fastest = medians(trials)
-    best = {name: min(CHUNKS, key=lambda chunk: fastest[name, chunk]) for name in runs}
-    seconds = in_turns({name: partial(run, best[name]) for name, run in runs.items()}, repeats)
+    with keeping_memory():
+        trials = in_turns({(n, c): partial(run, c) for n, run in runs.items() for c in CHUNKS}, 2)
+        fastest = medians(trials)
+        best = {name: min(CHUNKS, key=lambda chunk: fastest[name, chunk]) for name in runs}
+        seconds = in_turns({name: partial(run, best[name]) for name, run in runs.items()}, repeats)
     memory = {name: peak_memory(ready, model, name, count, best[name]) for name in runs}
     figures: dict[str, object] = {
         "model": model,

@@ -9,7 +9,7 @@ from tests.support import Ridge, TinyTransformer, trained_by_hand
 from torch import nn
 
 from unscathed import BadInputError, Batch, ClassificationTask, Samples
-from unscathed.curvature import ModelFunction, fisher_diagonal, squares
+from unscathed.curvature import ModelFunction, fisher_diagonal, layer_rules
 from unscathed.curvature.fisher import by_rules
 from unscathed.lab.models import CharacterTransformer, TextTransformer
 from unscathed.lab.tasks import LanguageModel
@@ -227,7 +227,7 @@ def test_few_samples_at_a_time_are_squared_as_all_are(monkeypatch: pytest.Monkey
     function = ModelFunction(used(trained_by_hand(*CASES["convolutions"])))
     samples = CASES["convolutions"][1]
     expected = fisher_diagonal(function, samples)
-    monkeypatch.setitem(squares._AT_ONCE, "cpu", 1)
+    monkeypatch.setitem(layer_rules.AT_ONCE, "cpu", 1)
     torch.testing.assert_close(fisher_diagonal(function, samples), expected, rtol=1e-10, atol=1e-14)
 
 

@@ -13,6 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+AT_ONCE = {"cpu": 3 * 2**19}
+"""Bytes to work on at once: on CPUs about what a core's cache holds."""
+AT_ONCE_ELSEWHERE = 256 * 2**20
 FITS_MANY = 2**15
 """Elements of a product of which many are best made at once (measured on CPUs): small ones, side by side."""
 
@@ -54,6 +57,15 @@ class Products(NamedTuple):
 Pieces = Iterator[tuple[str, Tensor | Products]]
 """Parameter names, with a piece of each sample's gradient, [n, ...]; several pieces may have one name."""
 Squares = dict[str, Tensor]
+
+
+def samples_at_once(layer: nn.Module, entered: Tensor, gradient: Tensor) -> int:
+    """Of how many samples the products of a layer fit where they are worked on."""
+    cells = max(p.numel() for p in layer.parameters(recurse=False))
+    if cells > 3 * FITS_MANY:
+        cells = 0  # such products are made one at a time
+    each = (3 * entered[0].numel() + gradient[0].numel() + cells) * gradient.element_size()
+    return max(1, AT_ONCE.get(gradient.device.type, AT_ONCE_ELSEWHERE) // each)
 
 
 def _always(layer: nn.Module) -> bool:
@@ -133,34 +145,70 @@ def _looked_up(layer: nn.Embedding, entered: Tensor, gradient: Tensor) -> tuple[
 
 
 def _convolution(layer: nn.Conv1d | nn.Conv2d, entered: Tensor, gradient: Tensor) -> Pieces:
-    # A row of the kernel at a time: the input's columns, gathered for all places of that row, are one matrix, and
-    # other rows start further down in it. So the input is copied once for each column of the kernel, not for each cell.
-    height, width = _pair(layer.kernel_size)
-    (down, along), (apart_down, apart_along) = _pair(layer.stride), _pair(layer.dilation)
-    count, groups = len(entered), layer.groups
-    entered, gradient = _as_image(_padded(layer, entered)), _as_image(gradient)
-    rows, columns = gradient.shape[2:]
-
-    image = entered.permute(0, 2, 3, 1).contiguous()  # no copy in channels-last
-    channels = image.shape[3] // groups
-    samples, lines, places, _ = image.stride()
-    gathered = (
-        image.as_strided(
-            (count, image.shape[1], columns, width, groups, channels),
-            (samples, lines, along * places, apart_along * places, channels, 1),
-        )
-        .permute(0, 4, 1, 2, 3, 5)
-        .reshape(count * groups, image.shape[1], columns, width * channels)
-    )
-    gradient = gradient.permute(0, 2, 3, 1).reshape(count, rows * columns, groups, -1)
-    gradient = gradient.transpose(1, 2).reshape(count * groups, rows * columns, -1)
-    for row in range(height):
-        first = row * apart_down
-        under = gathered[:, first : first + (rows - 1) * down + 1 : down]
-        products = Products(gradient, under.reshape(count * groups, rows * columns, -1))
-        yield "weight", products if groups == 1 else products.made().view(count, groups, -1, width * channels)
+    groups = layer.groups
+    for products in _row_products(layer, _columns(layer, entered), gradient):
+        yield "weight", products if groups == 1 else torch.unflatten(products.made(), 0, (len(entered), groups))
     if layer.bias is not None:
-        yield "bias", gradient.sum(dim=1).view(count, -1)
+        yield "bias", gradient.flatten(2).sum(dim=2)
+
+
+def _convolution_squares(layer: nn.Conv1d | nn.Conv2d, entered: Tensor, gradient: Tensor) -> Squares | None:
+    if layer.groups > 1 or entered.device.type != "cpu":
+        return None
+    # As by pieces, but all samples' columns are gathered in one place, whose borders of zeros are written once.
+    at_once = samples_at_once(layer, entered, gradient)
+    place: Tensor | None = None
+    total: list[Tensor | None] = [None] * _pair(layer.kernel_size)[0]
+    for few, their in zip(torch.split(entered, at_once), torch.split(gradient, at_once), strict=True):
+        columns = _columns(layer, few, place)
+        place = columns if place is None else place
+        total = [p.squares(t) for p, t in zip(_row_products(layer, columns, their), total, strict=True)]
+    squares = {"weight": _whole_convolution(layer, [t for t in total if t is not None])}
+    if layer.bias is not None:
+        squares["bias"] = gradient.flatten(2).sum(dim=2).square_().sum(dim=0)
+    return squares
+
+
+def _columns(layer: nn.Conv1d | nn.Conv2d, entered: Tensor, place: Tensor | None = None) -> Tensor:
+    """What each column of the kernel meets in each line of the padded input, [n, groups, lines, places, width, c].
+
+    A row of the kernel at a time, this is all of a convolution's patches as one matrix; other rows start further down
+    in it. So the input is copied once for each column of the kernel, not for each cell.
+
+    Args:
+        layer: the convolution.
+        entered: its input.
+        place: what an earlier call with as many samples, or more, returned, to be overwritten.
+    """
+    (_, width), (_, along), (_, apart) = _pair(layer.kernel_size), _pair(layer.stride), _pair(layer.dilation)
+    left, right, top, bottom = (*layer._reversed_padding_repeated_twice, 0, 0)[:4]
+    if layer.padding_mode != "zeros":
+        entered = functional.pad(entered, layer._reversed_padding_repeated_twice, layer.padding_mode)
+        left = right = top = bottom = 0
+    image = torch.unflatten(_as_image(entered).permute(0, 2, 3, 1), 3, (layer.groups, -1)).permute(0, 3, 1, 2, 4)
+    count, groups, lines, cells, channels = image.shape
+    places = (cells + left + right - apart * (width - 1) - 1) // along + 1
+    if place is None:
+        place = image.new_zeros(count, groups, top + lines + bottom, places, width, channels)
+    for column in range(width):
+        shift = column * apart - left  # place p meets cell p · along + shift
+        first, last = max(0, -(shift // along)), min(places, (cells - 1 - shift) // along + 1)
+        if first < last:
+            met = image[:, :, :, first * along + shift : (last - 1) * along + shift + 1 : along]
+            place[:count, :, top : top + lines, first:last, column] = met
+    return place[:count]
+
+
+def _row_products(layer: nn.Conv1d | nn.Conv2d, columns: Tensor, gradient: Tensor) -> Iterator[Products]:
+    """For each row of the kernel, the products that make its part of the gradients, [n · groups, ...]."""
+    (height, _), (down, _), (apart, _) = _pair(layer.kernel_size), _pair(layer.stride), _pair(layer.dilation)
+    image = _as_image(gradient).permute(0, 2, 3, 1)
+    count, lines, places, _ = image.shape
+    left = image.reshape(count, lines * places, layer.groups, -1).transpose(1, 2).flatten(0, 1)
+    for row in range(height):
+        first = row * apart
+        under = columns[:, :, first : first + (lines - 1) * down + 1 : down]
+        yield Products(left, under.reshape(count * layer.groups, lines * places, -1))
 
 
 def _whole_convolution(layer: nn.Conv1d | nn.Conv2d, rows: Sequence[Tensor]) -> Tensor:
@@ -168,14 +216,6 @@ def _whole_convolution(layer: nn.Conv1d | nn.Conv2d, rows: Sequence[Tensor]) -> 
     groups = layer.groups
     kernels = torch.stack(tuple(rows)).view(height, groups, layer.out_channels // groups, width, -1)
     return kernels.permute(1, 2, 4, 0, 3).reshape(layer.weight.shape)
-
-
-def _padded(layer: nn.Conv1d | nn.Conv2d, entered: Tensor) -> Tensor:
-    around: list[int] = layer._reversed_padding_repeated_twice
-    if not any(around):
-        return entered
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    return functional.pad(entered, around, mode)
 
 
 def _pair(setting: Any) -> tuple[int, int]:
@@ -217,7 +257,7 @@ def _over_places(values: Tensor) -> Tensor:
 
 
 _BATCH_NORM = Rule(_batch_norm, holds=lambda layer: layer.track_running_stats)
-_CONVOLUTION = Rule(_convolution, whole=_whole_convolution)
+_CONVOLUTION = Rule(_convolution, whole=_whole_convolution, squares=_convolution_squares)
 _EMBEDDING = Rule(
     _embedding,
     holds=lambda layer: layer.max_norm is None and not layer.scale_grad_by_freq and not layer.sparse,

@@ -16,12 +16,8 @@ from torch import Tensor, nn
 
 from unscathed.curvature.attention import NoRuleError, SelfAttention
 from unscathed.curvature.functional import ModelFunction, differentiable_attention
-from unscathed.curvature.layer_rules import FITS_MANY, Products, Rule, Squares, rule_of
+from unscathed.curvature.layer_rules import Products, Rule, Squares, rule_of, samples_at_once
 from unscathed.samples import Batch
-
-_AT_ONCE = {"cpu": 3 * 2**19}
-"""Bytes to work on at once: on CPUs about what two cores' caches hold."""
-_AT_ONCE_ELSEWHERE = 256 * 2**20
 
 
 class SquaredGradients:
@@ -149,7 +145,7 @@ class SquaredGradients:
 def _squares_in_parts(rule: Rule, layer: nn.Module, own: Container[str], entered: Tensor, gradient: Tensor) -> Squares:
     """The squares of a layer's per-sample gradients, so many samples at a time as fit the cache."""
     total: dict[str, list[Tensor]] = {}
-    at_once = _samples_at_once(layer, entered, gradient)
+    at_once = samples_at_once(layer, entered, gradient)
     for few, their in zip(torch.split(entered, at_once), torch.split(gradient, at_once), strict=True):
         place: Counter[str] = Counter()
         for name, piece in rule.pieces(layer, few, their):
@@ -186,14 +182,6 @@ def _by_name(pieces: Iterable[tuple[str, Tensor]], own: Container[str]) -> dict[
 
 def _whole(rule: Rule, layer: nn.Module, name: str, pieces: Sequence[Tensor]) -> Tensor:
     return rule.whole(layer, pieces) if name == "weight" else pieces[0]
-
-
-def _samples_at_once(layer: nn.Module, entered: Tensor, gradient: Tensor) -> int:
-    cells = max(p.numel() for p in layer.parameters(recurse=False))
-    if cells > 3 * FITS_MANY:
-        cells = 0  # such products are made one at a time
-    each = (3 * entered[0].numel() + gradient[0].numel() + cells) * gradient.element_size()
-    return max(1, _AT_ONCE.get(gradient.device.type, _AT_ONCE_ELSEWHERE) // each)
 
 
 def _open_attention(model: nn.Module) -> None:

@@ -3,9 +3,9 @@
     python benchmarks/curvature.py [--samples 512] [--repeats 5] [--json FILE]
 
 All contenders go through the same samples, in float32 and the same memory layout, in turns, each with its own best
-batch, and freed memory is kept for all of them (`keeping_memory`); what they give is compared first. Every figure is a ratio of medians. Peers that are not installed (extra
-``bench``) or that fail on a model are named, not left out. Digits always run; others where the folder named by
-UNSCATHED_DATA has them.
+batch, and freed memory is kept for all of them (`keeping_memory`); what they give is compared first. Every figure is a
+ratio of medians. Peers that are not installed (extra ``bench``) or that fail on a model are named, not left out. Digits
+always run; others where the folder named by UNSCATHED_DATA has them.
 """
 
 from __future__ import annotations

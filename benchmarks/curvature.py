@@ -99,10 +99,16 @@ def plain(function: ModelFunction) -> Squares:
     return run
 
 
+def quiet() -> None:
+    """Peers' hooks warn of what they do on purpose; their imports undo filters, so this comes after."""
+    warnings.filterwarnings("ignore", message="Full backward hook is firing")
+
+
 def opacus(function: ModelFunction) -> Squares:
     """Opacus' per-sample gradients, squared and added."""
     from opacus.grad_sample import GradSampleModule
 
+    quiet()
     # It looks at nothing in evaluation mode (no model here has dropout, and those with batch norms it refuses), and in
     # channels-last its convolutions' gradients are wrong (1.6.0), so it runs in the default layout.
     model = GradSampleModule(function.model.to(memory_format=torch.contiguous_format), loss_reduction="sum").train()
@@ -123,6 +129,7 @@ def backpack(function: ModelFunction) -> Squares:
     from backpack import backpack, extend
     from backpack.extensions import SumGradSquared
 
+    quiet()
     model, loss = extend(function.model), extend(nn.CrossEntropyLoss(reduction="sum"))
 
     def run(batch: Batch) -> Tensor:
@@ -232,8 +239,6 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    warnings.filterwarnings("ignore", message="Full backward hook is firing")
-    warnings.filterwarnings("ignore", module=r"opacus|backpack|torch")
     root = os.environ.get("UNSCATHED_DATA")
     here = [m for m in arguments.models if MODELS[m][0] == "digits" or (root and (Path(root) / MODELS[m][0]).is_dir())]
     for absent in [m for m in arguments.models if m not in here]:

@@ -7,7 +7,15 @@ from unscathed import Fisher, Influence, Retrain, Samples, Sisa, Trained, Unlear
 from unscathed.adversaries import BlindView, Random
 from unscathed.lab.setups import Setup, setup
 
-METHODS: list[Unlearner] = [Retrain(), Sisa(), Fisher(), Influence()]
+METHODS: list[Unlearner] = [
+    Retrain(),
+    Sisa(),
+    Fisher(),
+    Influence(),
+    Influence(curvature="ekfac"),
+    Influence(curvature="last-layer"),
+]
+pytestmark = pytest.mark.filterwarnings("ignore:Influence took")
 
 
 def loss_of_points(made: Setup, samples: Samples, original: Trained, unlearner: Unlearner, seed: int) -> float:

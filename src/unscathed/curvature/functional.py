@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -25,9 +25,10 @@ class ModelFunction:
     Args:
         trained: the model; it is not changed.
         batch_size: samples a batch; by default the recipe's.
+        only: the names of the parameters that it is a function of; by default all trainable ones.
     """
 
-    def __init__(self, trained: Trained, batch_size: int | None = None) -> None:
+    def __init__(self, trained: Trained, batch_size: int | None = None, only: Container[str] | None = None) -> None:
         self.task = trained.task
         self.machine = trained.machine
         self.batch_size = batch_size or max(64, trained.recipe.batch_size)
@@ -36,6 +37,9 @@ class ModelFunction:
             # Its forward-mode derivative takes views that the channels-last layout does not allow.
             self.machine = replace(trained.machine, memory_format=torch.contiguous_format)
             self.model = self.machine.place(self.model)
+        if only is not None:
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(parameter.requires_grad and name in only)
         self._outputs = _Outputs(trained.task, self.model)
         self._padding = {
             f"{name}.weight".lstrip("."): layer.padding_idx

@@ -241,6 +241,17 @@ def test_the_model_is_left_as_it_was() -> None:
     assert not any(m._forward_hooks for m in function.model.modules())
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_derivatives_leave_the_model_as_it_was(name: str) -> None:
+    task, samples = CASES[name]
+    function = ModelFunction(trained_by_hand(task, samples))
+    before = {n: p.detach().clone() for n, p in function.model.named_parameters()}
+    function.mean_gradient(samples)
+    for layer in function.model.modules():
+        assert all(isinstance(p, nn.Parameter) for p in layer._parameters.values() if p is not None)
+    assert all(torch.equal(p, before[n]) for n, p in function.model.named_parameters())
+
+
 def test_frozen_parameters_are_left_out() -> None:
     class Frozen(nn.Sequential):
         def __init__(self) -> None:

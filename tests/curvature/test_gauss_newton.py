@@ -1,12 +1,17 @@
+import gc
+import weakref
+
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support import ridge_trained, trained_by_hand
+from tests.curvature.test_fisher import CASES, used
+from tests.support import Ridge, ridge_trained, trained_by_hand
 from torch import nn
 from torch.func import functional_call, hessian, jacrev
 
 from unscathed import Batch, ClassificationTask, Samples
-from unscathed.curvature import ModelFunction, conjugate_gradients, gauss_newton_product
+from unscathed.curvature import GaussNewton, ModelFunction, conjugate_gradients, gauss_newton_product
 
 
 def test_products_equal_the_explicit_matrix() -> None:
@@ -31,6 +36,44 @@ def test_products_equal_the_explicit_matrix() -> None:
         matrix += jacobian.T @ hessian(loss_of)(outputs_of(at)) @ jacobian / len(samples)
     vector = torch.randn(43, generator=generator, dtype=torch.float64)
     torch.testing.assert_close(gauss_newton_product(function, samples, vector), matrix @ vector, rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("memory", [0, 1, 2**31])
+def test_a_linearised_model_gives_the_same_products_again_and_again(name: str, memory: int) -> None:
+    task, samples = CASES[name]
+    function = ModelFunction(used(trained_by_hand(task, samples)), batch_size=4)
+    size = len(function.flatten(function.parameters))
+    product = GaussNewton(function, samples, memory=memory)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(2):
+        vector = torch.randn(size, generator=generator, dtype=torch.float64)
+        expected = gauss_newton_product(function, samples, vector)
+        torch.testing.assert_close(product(vector), expected, rtol=1e-10, atol=1e-14)
+
+
+def test_what_is_kept_is_freed() -> None:
+    task, samples = CASES["sequences"]
+    function = ModelFunction(trained_by_hand(task, samples), batch_size=4)
+    product = GaussNewton(function, samples)
+    product(torch.ones(len(function.flatten(function.parameters)), dtype=torch.float64))
+    kept = weakref.ref(product._kept[0]._outputs)
+    gc.disable()
+    try:
+        del product
+        assert kept() is None, "without waiting for cycles to be found"
+    finally:
+        gc.enable()
+
+
+def test_a_loss_that_is_linear_in_the_outputs_has_no_curvature() -> None:
+    class Linear(Ridge):
+        def losses(self, outputs: torch.Tensor, batch: Batch) -> torch.Tensor:
+            return outputs.squeeze(1) * batch.targets
+
+    _, samples = ridge_trained()
+    product = GaussNewton(ModelFunction(trained_by_hand(Linear(5), samples)), samples)
+    assert not product(torch.ones(5, dtype=torch.float64)).any()
 
 
 def test_where_outputs_are_linear_it_is_the_hessian() -> None:

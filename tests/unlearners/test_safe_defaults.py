@@ -27,12 +27,15 @@ METHODS: list[Unlearner] = [
     Sisa(aggregation="vote"),
     Fisher(),
     Influence(),
+    Influence(curvature="ekfac"),
+    Influence(curvature="last-layer"),
     GradientAscent(),
     NegGradPlus(),
     Scrub(),
     Saliency(),
     SelectiveDampening(),
 ]
+pytestmark = pytest.mark.filterwarnings("ignore:Influence took")
 
 
 def loss_of_points(made: Setup, samples: Samples, original: Trained, unlearner: Unlearner, seed: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -25,9 +25,10 @@ class ModelFunction:
     Args:
         trained: the model; it is not changed.
         batch_size: samples a batch; by default the recipe's.
+        only: the names of the parameters that it is a function of; by default all trainable ones.
     """
 
-    def __init__(self, trained: Trained, batch_size: int | None = None) -> None:
+    def __init__(self, trained: Trained, batch_size: int | None = None, only: Container[str] | None = None) -> None:
         self.task = trained.task
         self.machine = trained.machine
         self.batch_size = batch_size or max(64, trained.recipe.batch_size)
@@ -36,7 +37,11 @@ class ModelFunction:
             # Its forward-mode derivative takes views that the channels-last layout does not allow.
             self.machine = replace(trained.machine, memory_format=torch.contiguous_format)
             self.model = self.machine.place(self.model)
+        if only is not None:
+            for name, parameter in self.model.named_parameters():
+                parameter.requires_grad_(parameter.requires_grad and name in only)
         self._outputs = _Outputs(trained.task, self.model)
+        self._aliases = _aliases(self.model)
         self._padding = {
             f"{name}.weight".lstrip("."): layer.padding_idx
             for name, layer in self.model.named_modules()
@@ -46,9 +51,9 @@ class ModelFunction:
 
     def outputs(self, parameters: Parameters, batch: Batch) -> Any:
         """The task's outputs with these parameters in place of the model's own."""
-        named = {f"model.{name}": p for name, p in parameters.items()}
+        named = {f"model.{alias}": p for name, p in parameters.items() for alias in self._aliases.get(name, (name,))}
         with differentiable_attention():
-            return functional_call(self._outputs, named, (batch,))
+            return functional_call(self._outputs, named, (batch,), tie_weights=False)
 
     def losses(self, parameters: Parameters, batch: Batch) -> Tensor:
         """The loss of each sample, [n]."""
@@ -134,3 +139,17 @@ class _Outputs(nn.Module):
 
     def forward(self, batch: Batch) -> Any:
         return self.task.outputs(self.model, batch)
+
+
+def _aliases(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    """By the name of each shared parameter: the names of all places that hold it, each place once.
+
+    `functional_call` ties weights by name, and where one layer goes by two names it leaves its stand-ins behind.
+    """
+    names: dict[int, str] = {id(p): name for name, p in reversed(list(model.named_parameters()))}
+    found: dict[str, dict[tuple[int, str], str]] = {}
+    for prefix, layer in model.named_modules(remove_duplicate=True):
+        for own, parameter in layer.named_parameters(recurse=False, remove_duplicate=False):
+            places = found.setdefault(names[id(parameter)], {})
+            places[id(layer), own] = f"{prefix}.{own}" if prefix else own
+    return {name: tuple(places.values()) for name, places in found.items()}

@@ -136,14 +136,23 @@ class SquaredGradients:
                 self._kept[own[name]].append(pieces)
                 self._whole[own[name]] = partial(_whole, rule, layer, name)
             return
-        squares = rule.squares(layer, entered, gradient)
-        if squares is None:
-            squares = _squares_in_parts(rule, layer, own, entered, gradient)
-        self._squares.update({own[name]: found for name, found in squares.items() if name in own})
+        squares = layer_squares(rule, layer, own, entered, gradient)
+        self._squares.update({own[name]: found for name, found in squares.items()})
 
 
-def _squares_in_parts(rule: Rule, layer: nn.Module, own: Container[str], entered: Tensor, gradient: Tensor) -> Squares:
-    """The squares of a layer's per-sample gradients, so many samples at a time as fit the cache."""
+def layer_squares(rule: Rule, layer: nn.Module, own: Container[str], entered: Tensor, gradient: Tensor) -> Squares:
+    """The squares of a layer's per-sample gradients, summed over samples, so many at a time as fit the cache.
+
+    Args:
+        rule: the layer's.
+        layer: it ran once.
+        own: which of its parameters are asked for, by their names in it.
+        entered: its input, [n, ...].
+        gradient: of its output, [n, ...].
+    """
+    squares = rule.squares(layer, entered, gradient)
+    if squares is not None:
+        return {name: found for name, found in squares.items() if name in own}
     total: dict[str, list[Tensor]] = {}
     at_once = samples_at_once(layer, entered, gradient)
     for few, their in zip(torch.split(entered, at_once), torch.split(gradient, at_once), strict=True):

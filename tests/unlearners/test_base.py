@@ -44,7 +44,7 @@ UNLEARNERS: list[Unlearner] = [
     SelectiveDampening(alpha=1.5),
     SelectiveDampening(alpha=1.5, importance="outputs"),
 ]
-pytestmark = pytest.mark.filterwarnings("ignore:Influence took")
+pytestmark = pytest.mark.filterwarnings("ignore:Influence took", "ignore:nothing was dampened")
 RECIPE = Recipe(epochs=3, batch_size=16)
 
 

@@ -114,6 +114,7 @@ def test_adversaries_choose(chain: Chain) -> None:
         torch.testing.assert_close(gradient @ direction, along, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:Influence took")
 @pytest.mark.parametrize("unlearner", [Fisher(), Influence(iterations=8), Retrain()], ids=lambda u: type(u).__name__)
 def test_unlearned_healed_and_audited(chain: Chain, unlearner: Unlearner) -> None:
     forgotten, retain = chain.samples.only(chain.forget), chain.samples.without(chain.forget)

@@ -23,12 +23,12 @@ from typing import Any
 import torch
 
 from unscathed import (
-    BadInputError,
     Retrain,
     Samples,
     Sisa,
     Trained,
     Unlearner,
+    UnscathedError,
     by_requester,
     expected_cost,
     fit,
@@ -88,10 +88,9 @@ def check_exact(sisa: Sisa, made: Setup, samples: Samples, trained: Trained) -> 
 def cost_vs_theory(made: Setup, samples: Samples, requests: int, draws: int) -> list[dict[str, Any]]:
     """Sample-epochs of real unlearnings, mean over random requests, over the expectation.
 
-    Requests for one sample are not drawn: one of every slice is asked for, which is all that a draw decides.
-
-    One epoch in batches of two: the analysis counts whole epochs, and each of ours leaves out what does not fill a
-    batch, of the 71 samples left of a slice up to a third with batches of 48.
+    Requests for one sample are not drawn: one of every slice is asked for, which is all that a draw decides. Training
+    is one epoch in batches of two: the analysis counts whole epochs, and each of ours leaves out what does not fill a
+    batch, which is much of a small slice where batches are large.
     """
     recipe = replace(made.recipe.lasting(epochs=1), batch_size=2)
     figures = []
@@ -207,8 +206,8 @@ def every_unlearner(made: Setup, samples: Samples, repeats: int) -> dict[str, di
             own = method.fit(made.task, samples, made.recipe, seed=0) if hasattr(method, "fit") else plain
             # Once unmeasured: whatever is loaded on first use is loaded.
             method.unlearn(own, samples, forget)
-        except (BadInputError, TypeError) as error:
-            found[name] = {"needs": str(error)}
+        except (UnscathedError, TypeError) as error:
+            found[name] = {"needs": "; ".join(getattr(error, "problems", [str(error)]))}
             continue
         found[name] = {"settings": repr(method)}
         ready[name] = partial(method.unlearn, own, samples, forget)
@@ -224,8 +223,8 @@ def every_unlearner(made: Setup, samples: Samples, repeats: int) -> dict[str, di
     return found
 
 
-def shown(figures: dict[str, Any]) -> list[str]:
-    """The figures, a line each."""
+def shown_costs(figures: dict[str, Any]) -> list[str]:
+    """What SISA's requests took, a line each."""
     lines = [
         f"SISA {f['shards']} × {f['slices']}, requests of {f['requests']}: cost {f['sisa_cost_vs_theory']:.3f} "
         f"(± {f['standard_error']:.3f}) of the predicted, which is {f['predicted_over_gold']:.3f} of gold's"
@@ -244,16 +243,21 @@ def shown(figures: dict[str, Any]) -> list[str]:
         f"{of['at_random']:.3f} placed at random, {of['by_requester']:.3f} by requester, "
         f"{of['by_requester_and_likelihood']:.3f} with the ten likely leavers last"
     )
-    for name, dataset in figures["datasets"].items():
-        for unlearner, f in dataset["unlearners"].items():
-            told = (
-                f"cannot run here; {f['needs']}"
-                if "needs" in f
-                else f"{f['seconds_vs_gold']:.3f} of gold's seconds, {f['cpu_seconds_vs_gold']:.3f} of its processor "
-                f"seconds, {f['steps_vs_gold']:.3f} of its steps; test accuracy {f['test_accuracy']:.1%}"
-            )
-            lines.append(f"{name:8} {unlearner:20} {told}")
     return lines
+
+
+def shown_unlearners(name: str, found: dict[str, dict[str, Any]]) -> list[str]:
+    """What unlearners took on one data set, a line each."""
+    return [
+        f"{name:8} {unlearner:20} "
+        + (
+            f"needs: {f['needs']}"
+            if "needs" in f
+            else f"{f['seconds_vs_gold']:.3f} of gold's seconds, {f['cpu_seconds_vs_gold']:.3f} of its processor "
+            f"seconds, {f['steps_vs_gold']:.3f} of its steps; test accuracy {f['test_accuracy']:.1%}"
+        )
+        for unlearner, f in found.items()
+    ]
 
 
 def main() -> None:
@@ -275,6 +279,7 @@ def main() -> None:
     figures["layouts"] = layouts(digits, digits.samples)
     print("seconds of SISA", file=sys.stderr)
     figures["seconds_vs_gold"] = seconds_vs_gold(digits, digits.samples, repeats)
+    print("\n".join(shown_costs(figures)), flush=True)
     figures["datasets"] = {}
     for name in arguments.dataset:
         if name != "digits" and not (root.name and (root / name).is_dir()):
@@ -284,12 +289,13 @@ def main() -> None:
         samples = made.samples
         if name != "digits":
             samples = samples.only(shuffled(samples.ids)[: arguments.samples])
+        found = every_unlearner(made, samples, repeats)
         figures["datasets"][name] = {
             "samples": len(samples),
             "model": type(made.task.build()).__name__,
-            "unlearners": every_unlearner(made, samples, repeats),
+            "unlearners": found,
         }
-    print("\n".join(shown(figures)))
+        print("\n".join(shown_unlearners(name, found)), flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps({"environment": provenance(), "figures": figures}, indent=1))
 

@@ -72,7 +72,7 @@ def test_environment_variables_stand_for_paths(monkeypatch: pytest.MonkeyPatch) 
     [
         ({"dataset": "Digits"}, "no dataset 'Digits'; did you mean 'digits'"),
         ({"unlearner": [{"Fisher": {"kl_budgt": 1}}]}, "no argument 'kl_budgt'; did you mean 'kl_budget'"),
-        ({"unlearner": "Scrap"}, "no unlearner 'Scrap'; there are "),
+        ({"unlearner": "Qwxyz"}, "no unlearner 'Qwxyz'; there are "),
         ({"advesary": "Random"}, "no key 'advesary'; did you mean 'adversary'"),
         ({"adversary": {"Random": {"budget": 2.5}}}, "budget=2.5 must be a share"),
         ({"adversary": {"Random": {}, "OneClass": {}}}, 'must be "Name" or'),

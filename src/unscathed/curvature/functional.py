@@ -41,6 +41,15 @@ class ModelFunction:
             for name, parameter in self.model.named_parameters():
                 parameter.requires_grad_(parameter.requires_grad and name in only)
         self._outputs = _Outputs(trained.task, self.model)
+        # Where each parameter sits, every place once: left to itself, functional_call exchanges the parameters of a
+        # module with two names twice, and does not put them back.
+        names = {id(p): name for name, p in self.model.named_parameters()}
+        self._slots = {
+            ".".join(filter(None, ("model", place, own))): names[id(p)]
+            for place, layer in self.model.named_modules()
+            for own, p in layer._parameters.items()
+            if p is not None
+        }
         self._padding = {
             f"{name}.weight".lstrip("."): layer.padding_idx
             for name, layer in self.model.named_modules()
@@ -50,9 +59,9 @@ class ModelFunction:
 
     def outputs(self, parameters: Parameters, batch: Batch) -> Any:
         """The task's outputs with these parameters in place of the model's own."""
-        named = {f"model.{name}": p for name, p in parameters.items()}
+        named = {slot: parameters[name] for slot, name in self._slots.items() if name in parameters}
         with differentiable_attention():
-            return functional_call(self._outputs, named, (batch,))
+            return functional_call(self._outputs, named, (batch,), tie_weights=False)
 
     def losses(self, parameters: Parameters, batch: Batch) -> Tensor:
         """The loss of each sample, [n]."""

@@ -271,3 +271,12 @@ def test_vectors_and_parameters_are_each_others_inverse() -> None:
     assert all(torch.equal(back[name], p) for name, p in function.parameters.items())
     batch = next(function.batches(samples))
     assert isinstance(batch, Batch)
+
+
+def test_a_module_with_two_names_is_left_as_it_was() -> None:
+    task, samples = CASES["shared"]
+    function = ModelFunction(trained_by_hand(task, samples))
+    before = dict(function.model.named_parameters())
+    function.mean_gradient(samples)
+    after = dict(function.model.named_parameters())
+    assert all(after[name] is p for name, p in before.items())

@@ -224,7 +224,9 @@ def test_a_worker_that_is_killed_costs_its_own_cell_only(tmp_path: Path) -> None
 
 
 def start(folder: Path, *, file: str = "grid.toml", before: str = "") -> subprocess.Popen[str]:
-    code = f"{before}\nfrom unscathed.cli import app\napp()"
+    # What starts in the background inherits that interrupts are ignored.
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)"
+    code = f"{heard}\n{before}\nfrom unscathed.cli import app\napp()"
     arguments = ["lab", "run", str(folder / file), "--out", str(folder / "r"), "--cache", str(folder / "cache")]
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments],

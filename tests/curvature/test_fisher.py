@@ -57,7 +57,7 @@ class Shared(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.embed = nn.Embedding(11, 4, dtype=torch.float64)
+        self.embed = nn.Embedding(11, 4, padding_idx=3, dtype=torch.float64)
         self.one = nn.Linear(4, 4, dtype=torch.float64)
         self.other = self.one
         self.again = nn.Conv1d(5, 5, 3, padding=1, dtype=torch.float64)

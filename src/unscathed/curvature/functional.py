@@ -41,17 +41,15 @@ class ModelFunction:
             for name, parameter in self.model.named_parameters():
                 parameter.requires_grad_(parameter.requires_grad and name in only)
         self._outputs = _Outputs(trained.task, self.model)
-        self._aliases = _aliases(self.model)
-        self._padding = {
-            f"{name}.weight".lstrip("."): layer.padding_idx
-            for name, layer in self.model.named_modules()
-            if isinstance(layer, nn.Embedding) and layer.padding_idx is not None
-        }
+        self._places = _places(self.model)
         self.parameters: Parameters = {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
 
     def outputs(self, parameters: Parameters, batch: Batch) -> Any:
         """The task's outputs with these parameters in place of the model's own."""
-        named = {f"model.{alias}": p for name, p in parameters.items() for alias in self._aliases.get(name, (name,))}
+        named = {}
+        for name, parameter in parameters.items():
+            for place, padding in self._places.get(name, {name: None}).items():
+                named[f"model.{place}"] = parameter if padding is None else _with_still_row(parameter, padding)
         with differentiable_attention():
             return functional_call(self._outputs, named, (batch,), tie_weights=False)
 
@@ -74,17 +72,6 @@ class ModelFunction:
         parts = torch.split(vector, sizes)
         return {name: part.view_as(p) for (name, p), part in zip(self.parameters.items(), parts, strict=True)}
 
-    def tangent(self, vector: Tensor) -> Parameters:
-        """The direction that a vector [p] is, as parameters; padding, which has no gradient, does not move in it.
-
-        Forward mode would move it, and so take the derivative of another function than backward mode does.
-        """
-        parameters = self.unflatten(vector)
-        for name, row in self._padding.items():
-            if name in parameters:
-                parameters[name] = parameters[name].index_fill(0, torch.tensor(row, device=vector.device), 0)
-        return parameters
-
     def mean_gradient(self, samples: Samples) -> Tensor:
         """The gradient of the mean loss over the samples, as a vector [p]."""
         total = torch.zeros_like(self.flatten(self.parameters))
@@ -100,7 +87,7 @@ class ModelFunction:
             samples: the samples i.
             direction: a vector [p].
         """
-        tangent = self.tangent(direction)
+        tangent = self.unflatten(direction)
         parts = []
         for batch in self.batches(samples):
 
@@ -141,15 +128,22 @@ class _Outputs(nn.Module):
         return self.task.outputs(self.model, batch)
 
 
-def _aliases(model: nn.Module) -> dict[str, tuple[str, ...]]:
-    """By the name of each shared parameter: the names of all places that hold it, each place once.
+def _places(model: nn.Module) -> dict[str, dict[str, int | None]]:
+    """By parameter: all places that hold it, each once, with the row that is padding where that is an embedding's.
 
-    `functional_call` ties weights by name, and where one layer goes by two names it leaves its stand-ins behind.
+    Left to tie weights by itself, `functional_call` exchanges the parameters of a layer with two names twice, and does
+    not put them back.
     """
-    names: dict[int, str] = {id(p): name for name, p in reversed(list(model.named_parameters()))}
-    found: dict[str, dict[tuple[int, str], str]] = {}
-    for prefix, layer in model.named_modules(remove_duplicate=True):
+    names = {id(p): name for name, p in model.named_parameters()}
+    found: dict[str, dict[str, int | None]] = {}
+    for prefix, layer in model.named_modules():
         for own, parameter in layer.named_parameters(recurse=False, remove_duplicate=False):
-            places = found.setdefault(names[id(parameter)], {})
-            places[id(layer), own] = f"{prefix}.{own}" if prefix else own
-    return {name: tuple(places.values()) for name, places in found.items()}
+            padding = layer.padding_idx if isinstance(layer, nn.Embedding) else None
+            found.setdefault(names[id(parameter)], {})[f"{prefix}.{own}" if prefix else own] = padding
+    return found
+
+
+def _with_still_row(weight: Tensor, row: int) -> Tensor:
+    """A weight whose padding does not move: backward mode gives it no gradient, but forward mode would move it."""
+    padding = torch.arange(len(weight), device=weight.device)[:, None] == row
+    return torch.where(padding, weight.detach(), weight)

@@ -27,11 +27,7 @@ def gauss_newton_product(function: ModelFunction, samples: Samples, vector: Tens
 
     Source: Schraudolph 2002, "Fast Curvature Matrix-Vector Products".
     """
-    tangent = function.tangent(vector)
-    total = torch.zeros_like(vector)
-    for batch in function.batches(samples):
-        total += function.flatten(_product(function, batch, tangent))
-    return total / len(samples)
+    return GaussNewton(function, samples, memory=0)(vector)
 
 
 def _product(function: ModelFunction, batch: Batch, tangent: Parameters) -> Parameters:
@@ -75,7 +71,7 @@ class GaussNewton:
     def __call__(self, vector: Tensor) -> Tensor:
         """``G v``, [p]."""
         function = self._function
-        tangent = function.tangent(vector)
+        tangent = function.unflatten(vector)
         total = torch.zeros_like(vector)
         for batch in self._kept:
             total += function.flatten(batch.product(tangent))

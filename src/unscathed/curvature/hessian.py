@@ -27,7 +27,7 @@ def hessian(function: ModelFunction, samples: Samples, *, columns: int = 64) -> 
     """
     at = function.flatten(function.parameters)
     total = at.new_zeros(len(at), len(at))
-    directions = torch.diag(function.flatten(function.tangent(torch.ones_like(at))))  # padding does not move
+    directions = torch.eye(len(at), dtype=at.dtype, device=at.device)
     for batch in function.batches(samples):
         slope = grad(lambda vector, b=batch: function.losses(function.unflatten(vector), b).sum())
         for first in range(0, len(at), columns):

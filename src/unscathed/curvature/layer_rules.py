@@ -59,6 +59,12 @@ Pieces = Iterator[tuple[str, Tensor | Products]]
 Squares = dict[str, Tensor]
 
 
+def with_gradient(output: Tensor) -> Tensor:
+    """A layer's output, of which there will be a gradient though no parameter wants one: from the first layer on."""
+    # A copy, since what follows may work in place.
+    return output if output.requires_grad else output.requires_grad_().clone()
+
+
 def samples_at_once(layer: nn.Module, entered: Tensor, gradient: Tensor) -> int:
     """Of how many samples the products of a layer fit where they are worked on."""
     cells = max(p.numel() for p in layer.parameters(recurse=False))

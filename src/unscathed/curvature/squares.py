@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from unscathed.curvature.attention import NoRuleError, SelfAttention
 from unscathed.curvature.functional import ModelFunction, differentiable_attention
-from unscathed.curvature.layer_rules import Products, Rule, Squares, rule_of, samples_at_once
+from unscathed.curvature.layer_rules import Products, Rule, Squares, rule_of, samples_at_once, with_gradient
 from unscathed.samples import Batch
 
 
@@ -44,11 +44,6 @@ class SquaredGradients:
                 layer.register_forward_hook(self._watch(rule))
 
     @staticmethod
-    def suits(function: ModelFunction) -> bool:
-        """Whether every parameter sits in layers that have a rule."""
-        return not SquaredGradients.missing(function)
-
-    @staticmethod
     def missing(function: ModelFunction) -> list[str]:
         """The classes of layers that have parameters to differentiate and no rule."""
         lacking: dict[str, None] = {}
@@ -60,15 +55,11 @@ class SquaredGradients:
                 lacking[type(layer).__name__] = None
         return list(lacking)
 
-    def of(self, batch: Batch, weights: Tensor | None = None) -> Tensor | None:
+    def of(self, batch: Batch) -> Tensor | None:
         """The squares as a vector [p]; None where no rule holds: the model runs a layer on rows that are not the
         samples (several of each, in one long batch), or attends to something else than itself.
-
-        Args:
-            batch: the samples.
-            weights: what each sample's loss is multiplied by, [n]; the squares grow by its square.
         """
-        return next(self.of_each(batch, lambda _outputs: [(weights, batch.targets)]))
+        return next(self.of_each(batch, lambda _outputs: [(None, batch.targets)]))
 
     def of_each(
         self, batch: Batch, answers: Callable[[Tensor], list[tuple[Tensor | None, Tensor]]]
@@ -77,7 +68,7 @@ class SquaredGradients:
 
         Args:
             batch: the samples.
-            answers: from the outputs, pairs of ``(weights, targets)``.
+            answers: from the outputs, pairs of ``(weights, targets)``; each sample's loss is multiplied by its weight.
         """
         task = self.function.task
         try:
@@ -120,9 +111,7 @@ class SquaredGradients:
             self._uses.update(own.values())
             self._rows.add(len(inputs[0]))
             entered = inputs[0].detach()
-            if not output.requires_grad:
-                # The first layer: from here on gradients flow. A copy, since what follows may work in place.
-                output = output.requires_grad_().clone()
+            output = with_gradient(output)
             output.register_hook(lambda gradient: self._take(rule, layer, own, entered, gradient))  # type: ignore[no-untyped-call]
             return output
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unscathed.curvature.fisher import Information, answers_of
 from unscathed.curvature.functional import ModelFunction, differentiable_attention
-from unscathed.curvature.layer_rules import rule_of
+from unscathed.curvature.layer_rules import rule_of, with_gradient
 from unscathed.samples import Batch, Samples
 from unscathed.training.seeds import generator
 
@@ -108,9 +108,7 @@ class Watched:
             self._calls[name] += 1
             self._rows[name] = len(inputs[0])
             entered = inputs[0].detach()
-            if not output.requires_grad:
-                # The first layer: from here on gradients flow. A copy, since what follows may work in place.
-                output = output.requires_grad_().clone()
+            output = with_gradient(output)
             output.register_hook(lambda gradient: self._seen.append((name, entered, gradient)))  # type: ignore[no-untyped-call]
             return output
 

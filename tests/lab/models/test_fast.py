@@ -59,7 +59,7 @@ def test_its_curvature_is_exact_by_layer_rules() -> None:
     samples = pictures(7)
     trained = trained_by_hand(ClassificationTask(tiny, 3), samples)
     function = ModelFunction(trained, batch_size=4)
-    assert SquaredGradients.suits(function)
+    assert not SquaredGradients.missing(function)
     model = trained.model()
     rows = []
     for batch in samples.batches(1):

@@ -106,8 +106,16 @@ class Trained:
             for name, parameter in model.named_parameters():
                 if name in parameters:
                     parameter.copy_(parameters[name])
+        return self.after(model, event, ids=self._ids_without(forgotten))
+
+    def became(self, other: Trained, event: Event, forgotten: Iterable[str]) -> Trained:
+        """This model with another's weights, one event more (in place of the other's), and without some ids."""
+        history = (*self.history, event)
+        return replace(self, weights=other.weights, history=history, ids=self._ids_without(forgotten))
+
+    def _ids_without(self, forgotten: Iterable[str]) -> tuple[str, ...]:
         gone = set(forgotten)
-        return self.after(model, event, ids=tuple(i for i in self.ids if i not in gone))
+        return tuple(i for i in self.ids if i not in gone)
 
     # What it makes of samples.
 

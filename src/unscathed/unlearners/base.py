@@ -77,14 +77,15 @@ class Unlearner(ABC):
             problems.require(
                 not trained.shards, "the model was trained in shards; use the Sisa that trained it, which is exact"
             )
-        problems.extend(self.problems_with(trained, samples, forget))
+        problems.extend(self.problems_with(trained, own, forget))
         problems.raise_any()
         self._warn_of_lost_classes(trained, own, forget)
 
     def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
         """What else this method misses in the model or the samples, one sentence each; by default nothing.
 
-        It is asked beside the checks that all methods share, so ids may still be unknown.
+        It is asked beside the checks that all methods share, so ids may still be unknown; samples that are not in the
+        model are left out, as they are for `_unlearn`.
         """
         return []
 

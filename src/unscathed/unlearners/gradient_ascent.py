@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from unscathed.curvature import ModelFunction
 from unscathed.problems import Problems
 from unscathed.samples import Batch, Samples
 from unscathed.training import Callback, DivergedError, Event, Trained, tune
+from unscathed.training.loop import Objective
 from unscathed.training.seeds import derive
 from unscathed.unlearners.base import Unlearner
 from unscathed.unlearners.drift import Drift
@@ -56,7 +58,7 @@ class GradientAscent(Unlearner):
         forgotten = samples.only(forget)
         drift = Drift(ModelFunction(trained), samples.without(forget), seed)
         rate = self.learning_rate * trained.recipe.learning_rate
-        reached, steps, passes, halvings = trained, 0, 0, 0
+        reached, kl, steps, passes, halvings = trained, 0.0, 0, 0, 0
         while passes < self.epochs and halvings <= MOST_HALVINGS:
             recipe = replace(
                 trained.recipe.lasting(epochs=1), schedule="constant", learning_rate=rate, weight_decay=0.0
@@ -75,28 +77,27 @@ class GradientAscent(Unlearner):
                     what="gradient ascent",
                     objective=climbing(trained),
                 )
+                cost = drift.of(ahead)
             except DivergedError:
                 if self.kl_budget is None:
                     raise
-                ahead = None
-            if ahead is None or (self.kl_budget is not None and drift.of(ahead) > self.kl_budget):
+                cost = math.inf
+            if self.kl_budget is not None and cost > self.kl_budget:
                 rate, halvings = rate / 2, halvings + 1
                 continue
-            reached, passes = ahead, passes + 1
+            reached, kl, passes = ahead, cost, passes + 1
         event = Event(
             kind="unlearned",
             by=repr(self),
             samples=len(forget),
             steps=steps,
             seconds=time.perf_counter() - started,
-            details={"passes": passes, "halvings": halvings, "learning_rate": rate, "kl": drift.of(reached)},
+            details={"passes": passes, "halvings": halvings, "learning_rate": rate, "kl": kl},
         )
-        gone = set(forget)
-        kept = tuple(i for i in trained.ids if i not in gone)
-        return replace(reached, ids=kept, history=(*trained.history, event))
+        return trained.became(reached, event, forget)
 
 
-def climbing(trained: Trained) -> Any:
+def climbing(trained: Trained) -> Objective:
     """The objective whose descent climbs the task's losses."""
 
     def objective(outputs: Any, batch: Batch) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -64,5 +64,4 @@ class NegGradPlus(FineTuning):
             steps=tuned.history[-1].steps,
             seconds=time.perf_counter() - started,
         )
-        gone = set(forget)
-        return replace(tuned, ids=tuple(i for i in trained.ids if i not in gone), history=(*trained.history, event))
+        return trained.became(tuned, event, forget)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -59,7 +59,8 @@ class Saliency(FineTuning):
         """Classes of which no other is retained."""
         if samples.problems_with(forget) or len(forget) == len(samples):
             return []
-        ours, theirs = (trained.task.labels(s.targets) for s in self._parts(trained, samples, forget))
+        parts = samples.only(forget), samples.without(forget)
+        ours, theirs = (trained.task.labels(part.targets) for part in parts)
         if ours is None or theirs is None or all(bool((theirs != c).any()) for c in torch.unique(ours)):
             return []
         return ["all retained samples are of one class, which is also forgotten; a random label must be of another"]
@@ -68,7 +69,7 @@ class Saliency(FineTuning):
         self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
     ) -> Trained:
         started = time.perf_counter()
-        forgotten, retain = self._parts(trained, samples, forget)
+        forgotten, retain = samples.only(forget), samples.without(forget)
         function = ModelFunction(trained)
         salient = salient_parameters(function.mean_gradient(forgotten), self.share)
 
@@ -102,14 +103,7 @@ class Saliency(FineTuning):
                 "toward": "ascent" if relabelled is None else "random labels",
             },
         )
-        gone = set(forget)
-        return replace(tuned, ids=tuple(i for i in trained.ids if i not in gone), history=(*trained.history, event))
-
-    @staticmethod
-    def _parts(trained: Trained, samples: Samples, forget: Sequence[str]) -> tuple[Samples, Samples]:
-        """What is forgotten, and what stays; samples that were forgotten before are in neither."""
-        inside = set(trained.ids) - set(forget)
-        return samples.only(forget), samples.only(i for i in samples.ids if i in inside)
+        return trained.became(tuned, event, forget)
 
 
 def salient_parameters(gradient: Tensor, share: float) -> Tensor:

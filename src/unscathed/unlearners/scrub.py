@@ -101,8 +101,7 @@ class Scrub(FineTuning):
                 "teacher_batches": sum(e.steps for e in done),
             },
         )
-        gone = set(forget)
-        return replace(student, ids=tuple(i for i in trained.ids if i not in gone), history=(*trained.history, event))
+        return trained.became(student, event, forget)
 
 
 class Teacher:

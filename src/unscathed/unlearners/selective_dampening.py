@@ -68,7 +68,7 @@ class SelectiveDampening(Unlearner):
 
     def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
         """A forget set too large for α."""
-        count = len(_still_in(trained, samples))
+        count = len(samples)
         if self.alpha * len(forget) < count:
             return []
         return [
@@ -80,7 +80,7 @@ class SelectiveDampening(Unlearner):
         self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
     ) -> Trained:
         started = time.perf_counter()
-        forgotten, retain = samples.only(forget), _still_in(trained, samples).without(forget)
+        forgotten, retain = samples.only(forget), samples.without(forget)
         function = ModelFunction(trained)
         measured = function
         if self.importance == "outputs":
@@ -182,9 +182,3 @@ class SquaredNorm(Task):
             return outputs.flatten(1).square().sum(dim=1)
         parts = outputs.values() if isinstance(outputs, dict) else outputs
         return torch.stack([self.losses(part, batch) for part in parts]).sum(dim=0)
-
-
-def _still_in(trained: Trained, samples: Samples) -> Samples:
-    """The samples that are in the model: some may have been forgotten before."""
-    inside = set(trained.ids)
-    return samples.only(i for i in samples.ids if i in inside)

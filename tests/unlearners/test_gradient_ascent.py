@@ -1,8 +1,11 @@
+from dataclasses import replace
+
+import pytest
 import torch
-from tests.support.descent import batch_of, outputs_with, small_model, stepped
+from tests.support.descent import PLAIN, batch_of, outputs_with, small_model, stepped
 from tests.support.tasks import ridge_trained
 
-from unscathed import GradientAscent, Samples, Trained
+from unscathed import DivergedError, GradientAscent, Samples, Trained
 
 Parts = tuple[Samples, Samples, Samples]
 
@@ -42,9 +45,14 @@ def test_the_collapse_can_be_asked_for(original: Trained, digits: Parts, hard: t
     assert collapsed.score(digits[2]) < 0.33
 
 
-def test_losses_that_explode_are_taken_back() -> None:
+@pytest.mark.parametrize("rate", [1e200, 1e308], ids=["too dear", "not finite"])
+def test_losses_that_explode_are_taken_back(rate: float) -> None:
     trained, samples = ridge_trained()
-    unlearned = GradientAscent(epochs=2, learning_rate=1e200).unlearn(trained, samples, samples.ids[:5])
+    trained = replace(trained, recipe=replace(PLAIN, learning_rate=1.0))
+    if rate > 1e300:
+        with pytest.raises(DivergedError):
+            GradientAscent(learning_rate=rate, kl_budget=None).unlearn(trained, samples, samples.ids[:5])
+    unlearned = GradientAscent(epochs=2, learning_rate=rate).unlearn(trained, samples, samples.ids[:5])
     details = unlearned.history[-1].details
     assert details["halvings"] == 13
     assert details["passes"] == 0

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from tests.support import NoOp, Ridge, TinyTransformer, blobs, ridge_trained, tiny_task, trained_by_hand
@@ -136,6 +138,10 @@ def test_the_cost_is_one_pass() -> None:
 
 def test_an_alpha_that_can_select_nothing_is_refused() -> None:
     trained, samples = ridge_trained(count=40)
+    # What was forgotten before is no part of the model, though it is still handed in.
+    less = replace(trained, ids=trained.ids[10:])
+    with pytest.raises(BadInputError, match=r"alpha=10.0 selects nothing: 3 of 30 samples .* 10 times as important"):
+        SelectiveDampening().unlearn(less, samples, samples.ids[10:13])
     with pytest.raises(BadInputError, match=r"alpha=10.0 selects nothing: 4 of 40 samples .* 10 times as important"):
         SelectiveDampening().unlearn(trained, samples, samples.ids[:4])
     with pytest.warns(UserWarning, match=r"not forgotten: no parameter is more than .* times as important"):

@@ -152,6 +152,7 @@ def test_what_a_method_needs_is_asked_for(single: Trained, sharded: Trained) -> 
         lambda: GradientAscent(epochs=0, kl_budget=-1),
         lambda: NegGradPlus(epochs=1, steps=1, alpha=2),
         lambda: Scrub(alpha=-1, gamma=-1, rounds=2, max_rounds=2),
+        lambda: Scrub(alpha=float("nan"), rounds=2.5),  # type: ignore[arg-type]
     ],
 )
 def test_settings_that_cannot_be(make: object) -> None:

@@ -44,11 +44,14 @@ class Scrub(FineTuning):
     max_rounds: int = 2
 
     def _problems_with_settings(self) -> list[str]:
-        found = [f"{n}={getattr(self, n)} must not be negative" for n in ("alpha", "gamma") if getattr(self, n) < 0]
-        if not 1 <= self.max_rounds < self.rounds:
+        found = [
+            f"{n}={getattr(self, n)} must not be negative" for n in ("alpha", "gamma") if not getattr(self, n) >= 0
+        ]
+        whole = all(isinstance(count, int) for count in (self.rounds, self.max_rounds))
+        if not whole or not 1 <= self.max_rounds < self.rounds:
             found.append(
-                f"max_rounds={self.max_rounds} must be at least 1 and less than rounds={self.rounds}, so that the last "
-                "steps repair the model"
+                f"max_rounds={self.max_rounds} and rounds={self.rounds} must be whole numbers, and max_rounds at least "
+                "1 and less than rounds, so that the last steps repair the model"
             )
         return found
 

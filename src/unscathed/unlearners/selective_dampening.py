@@ -69,7 +69,7 @@ class SelectiveDampening(Unlearner):
     def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
         """A forget set too large for α."""
         count = len(samples)
-        if self.alpha * len(forget) < count:
+        if self.alpha * len(forget) < count or samples.problems_with(forget):
             return []
         return [
             f"alpha={self.alpha} selects nothing: {len(forget)} of {count} samples are at most "

@@ -8,7 +8,7 @@ from unscathed.lab import datasets, models
 from unscathed.problems import BadInputError, UnscathedError
 from unscathed.reserve import ReserveExhaustedError, SpareSet, Twins
 from unscathed.samples import Batch, Samples
-from unscathed.similarity import Cosine, Euclidean, Features, Raw
+from unscathed.similarity import Cosine, Encoded, Euclidean, Features, Mahalanobis, Raw
 from unscathed.steward import Outcome, Steward
 from unscathed.task import ClassificationTask, Task
 from unscathed.training import (
@@ -49,6 +49,7 @@ __all__ = [
     "ClassificationTask",
     "Cosine",
     "DivergedError",
+    "Encoded",
     "Euclidean",
     "Features",
     "Fisher",
@@ -57,6 +58,7 @@ __all__ = [
     "Healer",
     "Influence",
     "LossHistory",
+    "Mahalanobis",
     "NegGradPlus",
     "Outcome",
     "OutputView",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unscathed.samples import Batch, Samples
-from unscathed.task import Task
+from unscathed.task import FeatureSource, Task
 
 Aggregation = Literal["mean", "vote"]
 """How one output is made of several: by `Task.aggregate` (of classes, the mean probability) or by `Task.vote`."""
@@ -52,6 +53,12 @@ class EnsembleTask(Task):
         """The members' outputs, aggregated (`Task.aggregate`, `Task.vote`)."""
         outputs = [self.task.outputs(m, batch) for m in _members(model)]
         return self.task.vote(outputs) if self.aggregation == "vote" else self.task.aggregate(outputs)
+
+    def with_features(self, source: FeatureSource) -> EnsembleTask:
+        """This task, with its members' features found elsewhere."""
+        other = copy.copy(self)
+        other.task = self.task.with_features(source)
+        return other
 
     def features(self, model: nn.Module, batch: Batch) -> Tensor:
         """The members' features, side by side, [n, members · d]."""

@@ -195,6 +195,10 @@ class Samples:
         keep[self.positions(ids)] = False
         return self._view(self._positions[keep])
 
+    def at(self, positions: Tensor) -> Samples:
+        """The samples at ``positions`` (int64 [k], counted within these samples, none twice)."""
+        return self._view(self._positions[positions])
+
     def positions(self, ids: Iterable[str | int]) -> Tensor:
         """Where these ids stand, int64 [k].
 

@@ -6,6 +6,7 @@ unlearns, heals, attacks or audits works through these methods alone.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 from abc import ABC, abstractmethod
@@ -130,6 +131,12 @@ class Task(ABC):
         if not caught:
             raise BadInputError("cannot find the model's features", [f"layer {source!r} is never run by the model"])
         return caught[-1].flatten(1)
+
+    def with_features(self, source: FeatureSource) -> Task:
+        """This task, with its features found elsewhere."""
+        other = copy.copy(self)
+        other.feature_source = source
+        return other
 
     def problems_with(self, samples: Samples) -> list[str]:
         """What makes these samples unfit for this task, one sentence each; by default nothing."""

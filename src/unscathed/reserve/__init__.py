@@ -1,5 +1,7 @@
 """The reserve: spares, and the twins among them."""
 
-from unscathed.reserve.spare_set import ReserveExhaustedError, SpareSet, Twins
+from unscathed.reserve.spare_set import SpareSet
+from unscathed.reserve.stock import Gone, Stock
+from unscathed.reserve.twins import ReserveExhaustedError, Twins
 
-__all__ = ["ReserveExhaustedError", "SpareSet", "Twins"]
+__all__ = ["Gone", "ReserveExhaustedError", "SpareSet", "Stock", "Twins"]

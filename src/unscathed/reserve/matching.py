@@ -1,54 +1,116 @@
-"""Matching: the nearest unspent spare for each forgotten sample, each spare at most once, exactly."""
+"""Matching: from forgotten samples to their twins, class by class, past what is too close."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from unscathed.similarity import Similarity
+from unscathed.reserve.assignment import NONE_LEFT, Assignment, Neighbours, in_order, jointly
+from unscathed.reserve.candidates import Candidates
+from unscathed.reserve.search import nearest
+from unscathed.reserve.vectors import SpareVectors
+from unscathed.samples import Samples
 
-NONE_LEFT = -1
+KEEP = 16
+"""Nearest spares that are searched for each forgotten sample at once."""
+NO_DISTANCE = 1e-3
+"""Squared distance, as a share of a vector's squared length, that rounding may put between copies."""
 
 
-def nearest_once(
-    similarity: Similarity, queries: Tensor, candidates: Tensor, *, keep: int = 64, block: int = 4096
-) -> tuple[Tensor, Tensor]:
-    """For each query, in order, its nearest candidate that no earlier query took.
-
-    Distances are matrix products over blocks of queries; each query keeps its ``keep`` nearest. One that finds
-    all of these taken looks again among what is left, so the answer is exact whatever ``keep`` is. (Which of several
-    equally near candidates a query gets is not specified.)
+@dataclass
+class Matching:
+    """Matches forgotten samples with spares.
 
     Args:
-        similarity: the distance.
-        queries: embedded, [q, d].
-        candidates: embedded, [c, d].
-        keep: nearest candidates remembered for each query.
-        block: queries a product.
-
-    Returns:
-        Which candidate each query got, int64 [q] (`NONE_LEFT` once all are taken), and at what distance,
-        float32 [q] (NaN there).
+        spares: all of them.
+        unspent: which may be taken, bool [n]. Those that are refused are struck out.
+        vectors: of the spares, up to date.
+        assignment: in order, or jointly.
+        radius: the distance within which a spare is refused; copies always are.
+        across_classes: whether twins may be of another class.
+        chosen: which spare each forgotten sample got, by their positions.
+        distances: how far it is.
+        refused: which forgotten sample a refused spare is too close to.
     """
-    count, available = len(queries), len(candidates)
-    match = torch.full((count,), NONE_LEFT, dtype=torch.long)
-    distance = torch.full((count,), float("nan"))
-    free = torch.ones(available, dtype=torch.bool)
-    keep = min(keep, available)
-    for start in range(0, min(count, available), block):
-        rows = similarity.distances(queries[start : start + block], candidates)
-        near, order = rows.topk(keep, dim=1, largest=False, sorted=True)
-        for row in range(len(rows)):
-            if start + row >= available:  # each query before this one took a candidate
-                return match, distance
-            open_places = free[order[row]].nonzero()
-            if len(open_places):
-                place = int(open_places[0])
-                chosen, far = int(order[row, place]), float(near[row, place])
-            else:
-                left = torch.where(free, rows[row], torch.inf)
-                chosen = int(left.argmin())
-                far = float(left[chosen])
-            free[chosen] = False
-            match[start + row], distance[start + row] = chosen, far
-    return match, distance
+
+    spares: Samples
+    unspent: Tensor
+    vectors: SpareVectors
+    assignment: Assignment
+    radius: float
+    across_classes: bool
+    chosen: dict[int, int] = field(default_factory=dict)
+    distances: dict[int, float] = field(default_factory=dict)
+    refused: dict[int, int] = field(default_factory=dict)
+
+    def run(self, forget: Samples) -> None:
+        """Find a twin for each of these samples for which there is one."""
+        assert self.vectors.source is not None
+        source = self.vectors.source
+        made = self.vectors.similarity.space.vectors(forget, source).cpu()
+        groups = list(self._groups(source.task.labels(forget.targets), len(forget)))
+        queries = [candidates.placed(made[rows]) for rows, candidates in groups]
+        # All that is too close to anyone is struck out before the first spare is given away.
+        found = [
+            self._refuse(forget.at(rows), rows, own, candidates)
+            for (rows, candidates), own in zip(groups, queries, strict=True)
+        ]
+        for (rows, candidates), own, first in zip(groups, queries, found, strict=True):
+            self._assign(rows, own, candidates, first)
+
+    def _groups(self, labels: Tensor | None, count: int) -> Iterator[tuple[Tensor, Candidates]]:
+        """Positions of forgotten samples, and whom they may get: class by class, or all where classes do not count."""
+        if labels is None or self.vectors.labels is None or self.across_classes:
+            yield torch.arange(count), self.vectors.candidates()
+            return
+        for label in torch.unique(labels).tolist():
+            yield (labels == label).nonzero().flatten(), self.vectors.candidates(label)
+
+    def _refuse(self, forget: Samples, rows: Tensor, queries: Tensor, candidates: Candidates) -> Neighbours:
+        """Strike out what is too close; returns each query's nearest, those that were struck out among them."""
+        wanting = torch.arange(len(queries))
+        found, far = nearest(queries, candidates, KEEP, open_to=self._open(candidates))
+        first = found, far
+        while found.numel():
+            close = (self.vectors.metric.distance(far) <= self.radius) & (self.radius > 0)
+            close |= self._copies(forget, wanting, queries[wanting], candidates, found, far)
+            for row, column in close.nonzero().tolist():
+                spare = int(candidates.positions(found[row, column]))
+                self.refused.setdefault(spare, int(rows[wanting[row]]))
+                self.unspent[spare] = False
+            # Where all that was found is too close, there may be more.
+            wanting = wanting[close.all(dim=1)]
+            if not len(wanting):
+                break
+            found, far = nearest(queries[wanting], candidates, KEEP, open_to=self._open(candidates))
+        return first
+
+    def _copies(
+        self, forget: Samples, asking: Tensor, queries: Tensor, candidates: Candidates, found: Tensor, far: Tensor
+    ) -> Tensor:
+        """Which of the found have the very content of the forgotten sample, bool [q, k]."""
+        copies = torch.zeros_like(found, dtype=torch.bool)
+        for row, column in (far <= NO_DISTANCE * queries.square().sum(1, keepdim=True)).nonzero().tolist():
+            spare = candidates.positions(found[row, column])
+            copies[row, column] = torch.equal(
+                self.spares.take(spare[None]).inputs, forget.take(asking[row, None]).inputs
+            )
+        return copies
+
+    def _assign(self, rows: Tensor, queries: Tensor, candidates: Candidates, first: Neighbours) -> None:
+        free = self._open(candidates)
+        metric = self.vectors.metric
+        if self.assignment == "joint":
+            match, squared = jointly(queries, candidates, free, cost=metric.distance)
+        else:
+            match, squared = in_order(queries, candidates, free, first)
+        got = (match != NONE_LEFT).nonzero().flatten()
+        asked, given = rows[got].tolist(), candidates.positions(match[got]).tolist()
+        self.chosen.update(zip(asked, given, strict=True))
+        self.distances.update(zip(asked, metric.distance(squared[got]).tolist(), strict=True))
+
+    def _open(self, candidates: Candidates) -> Tensor:
+        return self.unspent if candidates.rows is None else self.unspent[candidates.rows]

@@ -1,6 +1,7 @@
 """Similarity: a distance in a space."""
 
-from unscathed.similarity.distances import Cosine, Euclidean, Similarity
-from unscathed.similarity.spaces import Features, Raw, Space
+from unscathed.similarity.distances import Cosine, Euclidean, Metric, Similarity
+from unscathed.similarity.mahalanobis import Mahalanobis
+from unscathed.similarity.spaces import Encoded, Features, Raw, Space
 
-__all__ = ["Cosine", "Euclidean", "Features", "Raw", "Similarity", "Space"]
+__all__ = ["Cosine", "Encoded", "Euclidean", "Features", "Mahalanobis", "Metric", "Raw", "Similarity", "Space"]

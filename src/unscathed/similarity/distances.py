@@ -1,26 +1,50 @@
-"""Distances between vectors, computed as matrix products, a block at a time."""
+"""Distances between vectors. Each is brought to a place where the straight distance ranks as it does."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
-from unscathed.samples import Samples
 from unscathed.similarity.spaces import Features, Space
-from unscathed.training import Trained
+
+
+class Metric(Protocol):
+    """A distance, made ready for vectors.
+
+    Whatever the distance, it is a rising function of the squared Euclidean distance between vectors that were moved to
+    their place: one search, of matrix products, serves all.
+    """
+
+    def place(self, vectors: Tensor, label: int | None = None) -> Tensor:
+        """Where vectors are compared, float32 [n, e].
+
+        Args:
+            vectors: float32 [n, d].
+            label: the class of the forgotten samples that are compared, where the distance differs by class.
+        """
+
+    def distance(self, squared: Tensor) -> Tensor:
+        """The distance, of any shape, from the squared Euclidean one between places."""
 
 
 class Similarity(Protocol):
-    """A distance in a space. Vectors are embedded once; distances are then taken between blocks of them."""
+    """A distance in a space."""
 
-    def embed(self, samples: Samples, trained: Trained) -> Tensor:
-        """What `distances` takes, float32 [n, d]."""
+    @property
+    def space(self) -> Space:
+        """Where samples are compared."""
 
-    def distances(self, queries: Tensor, candidates: Tensor) -> Tensor:
-        """Each query's distance to each candidate, [q, c]; smaller is more alike."""
+    def fit(self, vectors: Tensor, labels: Tensor | None) -> Metric:
+        """Make the distance ready, from the vectors of samples like those compared (the spares).
+
+        Args:
+            vectors: float32 [n, d].
+            labels: their classes, int64 [n]; None where there are none.
+        """
 
 
 @dataclass(frozen=True)
@@ -33,13 +57,9 @@ class Cosine:
 
     space: Space = field(default_factory=Features)
 
-    def embed(self, samples: Samples, trained: Trained) -> Tensor:
-        """Vectors of length 1, so that a distance is one product."""
-        return functional.normalize(self.space.vectors(samples, trained), dim=1)
-
-    def distances(self, queries: Tensor, candidates: Tensor) -> Tensor:
-        """``1 - cos``, [q, c]."""
-        return 1 - queries @ candidates.T
+    def fit(self, vectors: Tensor, labels: Tensor | None) -> Metric:
+        """Nothing is learned from the vectors."""
+        return _Direction()
 
 
 @dataclass(frozen=True)
@@ -52,11 +72,24 @@ class Euclidean:
 
     space: Space = field(default_factory=Features)
 
-    def embed(self, samples: Samples, trained: Trained) -> Tensor:
-        """The vectors themselves."""
-        return self.space.vectors(samples, trained)
+    def fit(self, vectors: Tensor, labels: Tensor | None) -> Metric:
+        """Nothing is learned from the vectors."""
+        return _Position()
 
-    def distances(self, queries: Tensor, candidates: Tensor) -> Tensor:
-        """``‖a - b‖``, [q, c], by ``‖a‖² + ‖b‖² - 2 a·b``."""
-        squared = queries.square().sum(1)[:, None] + candidates.square().sum(1)[None] - 2 * queries @ candidates.T
-        return squared.clamp_min(0).sqrt()
+
+class _Direction:
+    """On the unit sphere, ``‖a - b‖² = 2 (1 - cos)``."""
+
+    def place(self, vectors: Tensor, label: int | None = None) -> Tensor:
+        return functional.normalize(vectors, dim=1)
+
+    def distance(self, squared: Tensor) -> Tensor:
+        return squared / 2
+
+
+class _Position:
+    def place(self, vectors: Tensor, label: int | None = None) -> Tensor:
+        return vectors
+
+    def distance(self, squared: Tensor) -> Tensor:
+        return torch.sqrt(squared)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,7 @@ from unscathed.lab.work.base import Bench, Kept, KeptTensor, Work
 from unscathed.lab.work.data import identity_of
 from unscathed.lab.work.models import Open, Original
 from unscathed.reserve import SpareSet, Twins
-from unscathed.samples import Samples
 from unscathed.similarity import Similarity
-from unscathed.training import Trained
 
 
 @dataclass(frozen=True)
@@ -123,10 +121,10 @@ class SpareVectors(KeptTensor):
         return identity_of(self.similarity)
 
     def make(self, bench: Bench) -> Tensor:
-        """Embed the spares."""
+        """The spares' vectors."""
         similarity: Similarity = self.similarity.build()
         spares = bench.obtain(Open(self.setting)).spares
-        return similarity.embed(spares, bench.obtain(Original(self.setting))).cpu()
+        return similarity.space.vectors(spares, bench.obtain(Original(self.setting))).cpu()
 
     def __str__(self) -> str:
         return f"embedding the reserve for {self.similarity}, {self.setting.dataset}, seed {self.setting.seed}"
@@ -164,9 +162,10 @@ class Match(Kept):
         """Match; each attack meets a full reserve."""
         opened = bench.obtain(Open(self.setting))
         choice, vectors = (bench.obtain(work) for work in self.needs())
-        similarity = _Remembering(self.similarity.build(), opened.spares, vectors)
-        reserve = SpareSet(opened.spares, similarity, shortfall=self.setting.reserve.build().shortfall)
-        return reserve.match(opened.samples.only(choice), bench.obtain(Original(self.setting)))
+        reserve = SpareSet(opened.spares, self.similarity.build(), shortfall=self.setting.reserve.build().shortfall)
+        original = bench.obtain(Original(self.setting))
+        reserve.vectors.adopt(vectors, opened.spares, original)
+        return reserve.match(opened.samples.only(choice), original)
 
     def save(self, value: Twins, folder: Path) -> None:
         """Write who stands in for whom."""
@@ -178,31 +177,16 @@ class Match(Kept):
         record = json.loads((folder / "twins.json").read_text())
         ids = record["spare_of"].values()
         samples = bench.obtain(Open(self.setting)).spares.only(ids) if ids else None
-        return Twins(record["spare_of"], record["distances"], samples, tuple(record["missing"]))
+        return Twins(
+            **{**record, "samples": samples, "missing": tuple(record["missing"]), "reused": tuple(record["reused"])}
+        )
 
     def __str__(self) -> str:
         return f"matching twins for {self.choice}"
 
 
-class _Remembering:
-    """A similarity that knows the spares' vectors already."""
-
-    def __init__(self, similarity: Similarity, spares: Samples, vectors: Tensor) -> None:
-        self._similarity = similarity
-        self._spares = spares
-        self._vectors = vectors
-
-    def embed(self, samples: Samples, trained: Trained) -> Tensor:
-        if set(samples.ids) <= set(self._spares.ids):
-            return self._vectors[self._spares.positions(samples.ids)]
-        return self._similarity.embed(samples, trained).cpu()
-
-    def distances(self, queries: Tensor, candidates: Tensor) -> Tensor:
-        return self._similarity.distances(queries, candidates)
-
-
 def _without_samples(twins: Twins) -> Twins:
-    return Twins(dict(twins.spare_of), dict(twins.distances), None, twins.missing)
+    return replace(twins, samples=None)
 
 
 def _adversary(component: Component, setting: Setting) -> Adversary[Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -25,11 +25,16 @@ class Outcome:
         trained: the model, unlearned and healed (if at all).
         verdict: what the audit says of it.
         twins: the spares that stand in for what was forgotten; None where no healer uses any.
+        withdrawn: ids that were spares, which left the reserve: the model never saw them.
+        copies: ids that stay in the training data and are the same as a forgotten sample (or nearly so, where that was
+            looked for), by its id: whoever asked should know. Those in the reserve are ``twins.refused``.
     """
 
     trained: Trained
     verdict: Verdict
     twins: Twins | None
+    withdrawn: tuple[str, ...] = ()
+    copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def history(self) -> tuple[Event, ...]:
@@ -49,6 +54,8 @@ class Steward:
             (`CertifiedRemoval`) or the bits of gold (`Retrain`), and spends no spares.
         test: held-out samples for the audit's utility; without, the unspent spares serve.
         tolerance: what the audit lets pass.
+        look_for_copies: whether all retained samples are searched for near copies of the forgotten, which takes a pass
+            over them where features are compared; exact copies always are.
         callbacks: progress.
 
     Raises:
@@ -65,6 +72,7 @@ class Steward:
         healer: Healer | None,
         test: Samples | None = None,
         tolerance: Tolerance | None = None,
+        look_for_copies: bool = False,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         problems = Problems("cannot take charge of this model")
@@ -88,30 +96,39 @@ class Steward:
         self.healer = healer
         self.test = test
         self.tolerance = tolerance
+        self.look_for_copies = look_for_copies
         self.callbacks = callbacks
 
     def __repr__(self) -> str:
         return f"Steward({self.trained!r}, {self.reserve!r}, unlearner={self.unlearner!r}, healer={self.healer!r})"
 
-    def forget(self, ids: Iterable[str | int], *, gold: Trained | None = None) -> Outcome:
+    def forget(self, ids: Iterable[str | int], *, gold: Trained | None = None, request: str = "") -> Outcome:
         """Honour a request: match twins, unlearn, heal, audit. Where a step fails, nothing has changed.
 
         Args:
-            ids: the samples to forget.
+            ids: the samples to forget. Some may be spares: those leave the reserve.
             gold: the model retrained without them, to be audited against, in experiments. In use there is none,
                 and unspent spares stand for "never seen".
+            request: what the request is called, for the reserve's record.
 
         Raises:
             BadInputError: ids are unknown, repeated or none, or a method lacks what it needs.
             ReserveExhaustedError: spares run out.
         """
-        wanted = as_ids(ids)
+        listed = as_ids(ids)
+        at_hand = set(self.reserve.unspent.ids)
+        withdrawn = [i for i in listed if i in at_hand]
+        wanted = [i for i in listed if i not in at_hand]
+        if withdrawn and not wanted:
+            self.reserve.withdraw(withdrawn, request=request)
+            note = f"All {len(withdrawn)} were spares that the model never saw; they left the reserve."
+            return Outcome(self.trained, Verdict((), (), note=note, untouched=True), None, tuple(withdrawn))
         self.unlearner.check(self.trained, self.samples, wanted)
         forgotten, retain = self.samples.only(wanted), self.samples.without(wanted)
-        _warn_of_copies(retain, forgotten)
-        twins = self.reserve.match(forgotten, self.trained) if self.healer and self.healer.uses_twins else None
+        twins = self._match(forgotten, withdrawn)
+        copies = self._copies(forgotten, retain)
         stand_ins = twins.samples if twins is not None else None
-        unseen = self._unseen(forgotten, stand_ins)
+        unseen = self._unseen(forgotten, twins, withdrawn)
 
         unlearned = self.unlearner.unlearn(self.trained, self.samples, wanted, callbacks=self.callbacks)
         healed = unlearned
@@ -134,15 +151,41 @@ class Steward:
 
         # Everything has succeeded: only now does anything change.
         if twins is not None:
-            self.reserve.spend(twins)
+            self.reserve.spend(twins, request=request)
+        if withdrawn:
+            self.reserve.withdraw(withdrawn, request=request)
         self.trained = healed
-        self.samples = retain + stand_ins if stand_ins is not None else retain
-        return Outcome(healed, verdict, twins)
+        fresh = self.reserve.spares.only(twins.fresh) if twins is not None and twins.fresh else None
+        self.samples = retain + fresh if fresh is not None else retain
+        return Outcome(healed, verdict, twins, tuple(withdrawn), copies)
 
-    def _unseen(self, forgotten: Samples, stand_ins: Samples | None) -> Samples:
+    def _match(self, forgotten: Samples, withdrawn: Sequence[str]) -> Twins | None:
+        """Twins, if the healer uses any; what is withdrawn is nobody's."""
+        if self.healer is None or not self.healer.uses_twins:
+            return None
+        return self.reserve.match(forgotten, self.trained, but=withdrawn)
+
+    def _copies(self, forgotten: Samples, retain: Samples) -> dict[str, tuple[str, ...]]:
+        """What is the same as the forgotten, or nearly so where that is looked for, and stays."""
+        found = retain.copies_of(forgotten)
+        if self.look_for_copies:
+            for i, near in self.reserve.near_copies(forgotten, retain, self.trained).items():
+                found[i] = tuple(dict.fromkeys([*found.get(i, ()), *near]))
+        if found:
+            kind = "copies, or nearly so," if self.look_for_copies else "exact copies"
+            named = some(i for same in found.values() for i in same)
+            warnings.warn(
+                f"{len(found)} of the forgotten have {kind} that stay in the training data under other ids ({named}): "
+                "deleting one copy deletes nothing; ask for these too",
+                stacklevel=3,
+            )
+        return found
+
+    def _unseen(self, forgotten: Samples, twins: Twins | None, withdrawn: Sequence[str]) -> Samples:
         """What the model will never have seen, to compare the forgotten with: spares left over, else test samples."""
-        spares = self.reserve.unspent
-        left = spares.without(stand_ins.ids) if stand_ins is not None else spares
+        # What is nearly the forgotten would be known as well as they are.
+        leaving = () if twins is None else (*twins.fresh, *twins.refused)
+        left = self.reserve.unspent.without({*withdrawn, *leaving})
         for unseen in (left, self.test):
             if unseen is not None and self._comparable(forgotten, unseen):
                 return unseen
@@ -159,14 +202,3 @@ class Steward:
             return False
         labels, others = (self.trained.task.labels(part.targets) for part in (forgotten, unseen))
         return labels is None or others is None or bool(torch.isin(others, labels).any())
-
-
-def _warn_of_copies(retain: Samples, forgotten: Samples) -> None:
-    copies = retain.copies_of(forgotten)
-    if copies:
-        named = some(i for found in copies.values() for i in found)
-        warnings.warn(
-            f"{len(copies)} of the forgotten have exact copies that stay in the training data under other ids "
-            f"({named}): deleting one copy deletes nothing; ask for these too",
-            stacklevel=3,
-        )

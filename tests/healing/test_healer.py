@@ -67,6 +67,24 @@ def test_no_twins_left_is_not_the_end(damaged: Trained) -> None:
     assert healed.history[-1].details == {"retained": 54, "twins": 0}
 
 
+def test_twins_that_are_training_data_already_are_trained_on_once(damaged: Trained) -> None:
+    again = RETAIN.only(RETAIN.ids[:3])
+    healed = Healer(steps=3).heal(damaged, retain=RETAIN, twins=again + TWINS)
+    assert healed.history[-1].details == {"retained": len(RETAIN) - 3, "twins": len(TWINS) + 3}
+    assert len(set(healed.ids)) == len(healed.ids) == len(RETAIN) + len(TWINS)
+    assert set(Healer(strategy="twins", steps=3).heal(damaged, twins=again).ids) == set(damaged.ids)
+
+
+def test_shards_keep_the_twins_that_they_have() -> None:
+    trained = Sisa(shards=3).fit(tiny_task(), RETAIN, Recipe(epochs=1, batch_size=16), seed=0)
+    again = RETAIN.only(RETAIN.ids[:4])
+    healed = Healer(strategy="twins", steps=3).heal(trained, twins=again + TWINS)
+    members = [i for slices in healed.shards for part in slices for i in part]
+    assert len(set(members)) == len(members) == len(RETAIN) + len(TWINS)
+    homes = {i: n for n, slices in enumerate(trained.shards) for part in slices for i in part}
+    assert all(i in [j for part in healed.shards[homes[i]] for j in part] for i in again.ids)
+
+
 def test_what_is_missing_or_must_not_be_trained_on_is_named(damaged: Trained) -> None:
     with pytest.raises(BadInputError, match="retained samples are missing"):
         Healer().heal(damaged, twins=TWINS)
@@ -74,8 +92,6 @@ def test_what_is_missing_or_must_not_be_trained_on_is_named(damaged: Trained) ->
         Healer(strategy="twins").heal(damaged, retain=RETAIN)
     with pytest.raises(BadInputError, match="6 retained samples are not in the model: healing on them would teach"):
         Healer().heal(damaged, retain=SAMPLES, twins=TWINS)
-    with pytest.raises(BadInputError, match="twins were trained on already"):
-        Healer().heal(damaged, retain=RETAIN, twins=RETAIN.only(RETAIN.ids[:3]))
     with pytest.raises(BadInputError, match="no history to take a duration from"):
         Healer().heal(replace(damaged, history=()), retain=RETAIN, twins=TWINS)
     with pytest.raises(BadInputError, match="out of range"):

@@ -80,6 +80,7 @@ class Verdict:
         control: the same checks of the original, which never forgot. Where they do not find its memory, they say
             nothing of any other model; empty where there was no original to check.
         note: what the reader must know about these references.
+        untouched: whether there was nothing to do, since the model never saw the forgotten; then nothing is checked.
     """
 
     utility: tuple[Check, ...]
@@ -88,10 +89,13 @@ class Verdict:
     forgetting_reference: str = "gold"
     control: tuple[Check, ...] = ()
     note: str = ""
+    untouched: bool = False
 
     @property
     def whole(self) -> Outcome:
         """Fail where any class fails; otherwise as all test samples together say."""
+        if self.untouched:
+            return "pass"
         if not self.utility:
             return "not enough evidence"
         if any(check.outcome == "fail" for check in self.utility):
@@ -106,6 +110,8 @@ class Verdict:
     @property
     def forgotten(self) -> Outcome:
         """Fail where any check fails; pass where all pass and the original would not."""
+        if self.untouched:
+            return "pass"
         outcomes = {check.outcome for check in self.forgetting}
         if "fail" in outcomes:
             return "fail"

@@ -76,7 +76,8 @@ class Healer:
         Args:
             unlearned: the model; it is not changed.
             retain: the samples that stay; None where they are no longer at hand.
-            twins: the spares that stand in for what was forgotten; None or none where the reserve is spent.
+            twins: the spares that stand in for what was forgotten; None or none where the reserve is spent. They may be
+                training data already, where spent ones are used again.
             seed: of batch order, augmentation and dropout; by default the model's own.
             callbacks: progress.
 
@@ -86,6 +87,9 @@ class Healer:
         started = time.perf_counter()
         twins = twins if self.uses_twins and twins is not None and len(twins) else None
         retain = retain if self.uses_retain else None
+        if retain is not None and twins is not None:
+            # Spares that were spent before are retained samples by now; each is trained on once.
+            retain = retain.without(set(twins.ids) & set(retain.ids))
         self._check(unlearned, retain, twins)
         seed = derive(unlearned.seed if seed is None else seed, "heal", len(unlearned.history))
         if isinstance(unlearned.task, EnsembleTask):
@@ -124,9 +128,6 @@ class Healer:
                 f"{len(foreign)} retained samples are not in the model: healing on them would teach what was "
                 "forgotten or never seen; give what is left after unlearning",
             )
-        if twins is not None:
-            known = set(twins.ids) & set(unlearned.ids)
-            problems.require(not known, f"{len(known)} twins were trained on already; match again")
         for samples in (retain, twins):
             if samples is not None:
                 problems.extend(unlearned.task.problems_with(samples))
@@ -168,11 +169,19 @@ class Healer:
         seed: int,
         callbacks: Sequence[Callback],
     ) -> tuple[Trained, int]:
-        """Each shard on its own; twins join, as members of its last slice, the shards that have fewest samples."""
+        """Each shard on its own; twins join, as members of its last slice, the shards that have fewest samples.
+
+        Those that are in a shard already stay in it.
+        """
         shards = [list(slices) for slices in unlearned.shards]
         adopted: list[list[str]] = [[] for _ in shards]
+        home = {i: shard for shard, slices in enumerate(shards) for part in slices for i in part}
+        known: list[list[str]] = [[] for _ in shards]
         sizes = [sum(map(len, slices)) for slices in shards]
         for twin in twins.ids if twins is not None else ():
+            if twin in home:
+                known[home[twin]].append(twin)
+                continue
             smallest = sizes.index(min(sizes))
             adopted[smallest].append(twin)
             sizes[smallest] += 1
@@ -181,9 +190,10 @@ class Healer:
         spent = 0
         for shard, slices in enumerate(shards):
             own = [i for part in slices for i in part if i in available]
+            stand_ins = known[shard] + adopted[shard]
             part = _join(
                 retain.only(own) if retain is not None and own else None,
-                twins.only(adopted[shard]) if twins is not None and adopted[shard] else None,
+                twins.only(stand_ins) if twins is not None and stand_ins else None,
             )
             if part is None:
                 continue

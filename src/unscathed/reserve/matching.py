@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -10,14 +10,13 @@ from torch import Tensor
 
 from unscathed.reserve.assignment import NONE_LEFT, Assignment, Neighbours, in_order, jointly
 from unscathed.reserve.candidates import Candidates
+from unscathed.reserve.proximity import too_close
 from unscathed.reserve.search import nearest
 from unscathed.reserve.vectors import SpareVectors
 from unscathed.samples import Samples
 
 KEEP = 16
 """Nearest spares that are searched for each forgotten sample at once."""
-NO_DISTANCE = 1e-3
-"""Squared distance, as a share of a vector's squared length, that rounding may put between copies."""
 
 
 @dataclass
@@ -46,8 +45,13 @@ class Matching:
     distances: dict[int, float] = field(default_factory=dict)
     refused: dict[int, int] = field(default_factory=dict)
 
-    def run(self, forget: Samples) -> None:
-        """Find a twin for each of these samples for which there is one."""
+    def run(self, forget: Samples, partners: Mapping[int, int] | None = None) -> None:
+        """Find a twin for each of these samples for which there is one.
+
+        Args:
+            forget: the samples.
+            partners: a spare that was set aside for some of them, by positions; it goes to no one else first.
+        """
         assert self.vectors.source is not None
         source = self.vectors.source
         made = self.vectors.similarity.space.vectors(forget, source).cpu()
@@ -58,8 +62,14 @@ class Matching:
             self._refuse(forget.at(rows), rows, own, candidates)
             for (rows, candidates), own in zip(groups, queries, strict=True)
         ]
+        for position, spare in (partners or {}).items():
+            if self.unspent[spare]:
+                self.chosen[position] = spare
+                self.unspent[spare] = False
         for (rows, candidates), own, first in zip(groups, queries, found, strict=True):
-            self._assign(rows, own, candidates, first)
+            self._measure_partners(rows, own, candidates)
+            left = torch.tensor([int(row) not in self.chosen for row in rows])
+            self._assign(rows[left], own[left], candidates, (first[0][left], first[1][left]))
 
     def _groups(self, labels: Tensor | None, count: int) -> Iterator[tuple[Tensor, Candidates]]:
         """Positions of forgotten samples, and whom they may get: class by class, or all where classes do not count."""
@@ -75,8 +85,7 @@ class Matching:
         found, far = nearest(queries, candidates, KEEP, open_to=self._open(candidates))
         first = found, far
         while found.numel():
-            close = (self.vectors.metric.distance(far) <= self.radius) & (self.radius > 0)
-            close |= self._copies(forget, wanting, queries[wanting], candidates, found, far)
+            close = too_close(forget.at(wanting), queries[wanting], self.spares, candidates, (found, far), self.radius)
             for row, column in close.nonzero().tolist():
                 spare = int(candidates.positions(found[row, column]))
                 self.refused.setdefault(spare, int(rows[wanting[row]]))
@@ -87,18 +96,6 @@ class Matching:
                 break
             found, far = nearest(queries[wanting], candidates, KEEP, open_to=self._open(candidates))
         return first
-
-    def _copies(
-        self, forget: Samples, asking: Tensor, queries: Tensor, candidates: Candidates, found: Tensor, far: Tensor
-    ) -> Tensor:
-        """Which of the found have the very content of the forgotten sample, bool [q, k]."""
-        copies = torch.zeros_like(found, dtype=torch.bool)
-        for row, column in (far <= NO_DISTANCE * queries.square().sum(1, keepdim=True)).nonzero().tolist():
-            spare = candidates.positions(found[row, column])
-            copies[row, column] = torch.equal(
-                self.spares.take(spare[None]).inputs, forget.take(asking[row, None]).inputs
-            )
-        return copies
 
     def _assign(self, rows: Tensor, queries: Tensor, candidates: Candidates, first: Neighbours) -> None:
         free = self._open(candidates)
@@ -111,6 +108,13 @@ class Matching:
         asked, given = rows[got].tolist(), candidates.positions(match[got]).tolist()
         self.chosen.update(zip(asked, given, strict=True))
         self.distances.update(zip(asked, metric.distance(squared[got]).tolist(), strict=True))
+
+    def _measure_partners(self, rows: Tensor, queries: Tensor, candidates: Candidates) -> None:
+        for query, row in enumerate(rows.tolist()):
+            if row in self.chosen:
+                place = candidates.placed(self.vectors.at(self.chosen[row]))
+                squared = (place - queries[query]).square().sum()
+                self.distances[row] = float(self.vectors.metric.distance(squared))
 
     def _open(self, candidates: Candidates) -> Tensor:
         return self.unspent if candidates.rows is None else self.unspent[candidates.rows]

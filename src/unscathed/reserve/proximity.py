@@ -7,11 +7,14 @@ from torch import Tensor
 
 from unscathed.reserve.candidates import Candidates
 from unscathed.reserve.search import nearest
+from unscathed.samples import Samples
 from unscathed.similarity import Metric
 
 QUANTILE = 0.01
 FEWEST = 20
 """Distances, below which number their quantile says nothing."""
+NO_DISTANCE = 1e-3
+"""Squared distance, as a share of a vector's squared length, that rounding may put between copies."""
 MOST = 1024
 """Samples whose nearest other is sought."""
 
@@ -44,3 +47,29 @@ def calibrated_radius(metric: Metric, vectors: Tensor, labels: Tensor | None) ->
     apart = torch.cat(found)
     apart = apart[torch.isfinite(apart)]
     return float(torch.quantile(apart, QUANTILE)) if len(apart) >= FEWEST else 0.0
+
+
+def too_close(
+    of: Samples, queries: Tensor, among: Samples, candidates: Candidates, near: tuple[Tensor, Tensor], radius: float
+) -> Tensor:
+    """Which of their nearest are nearly the same as samples: within the radius, or of the very same content.
+
+    Args:
+        of: the samples.
+        queries: their places, float32 [q, e].
+        among: the samples whose vectors the candidates are rows of.
+        candidates: among whom the nearest were sought.
+        near: what `nearest` found, [q, k] each.
+        radius: the distance; 0 leaves copies.
+
+    Returns:
+        bool [q, k].
+    """
+    found, squared = near
+    close = candidates.metric.distance(squared) <= radius if radius > 0 else torch.zeros_like(found, dtype=torch.bool)
+    # A copy's vector may differ by rounding, so contents decide.
+    perhaps = ~close & (squared <= NO_DISTANCE * queries.square().sum(1, keepdim=True))
+    for query, column in perhaps.nonzero().tolist():
+        there = candidates.positions(found[query, column])
+        close[query, column] = torch.equal(among.take(there[None]).inputs, of.take(torch.tensor([query])).inputs)
+    return close

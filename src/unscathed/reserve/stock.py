@@ -14,7 +14,8 @@ from unscathed.problems import BadInputError, Problems, some
 Fate = Literal["spent", "withdrawn", "quarantined"]
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS gone (
-    spare TEXT PRIMARY KEY, fate TEXT NOT NULL, request TEXT NOT NULL, at TEXT NOT NULL, number INTEGER NOT NULL
+    spare TEXT PRIMARY KEY, fate TEXT NOT NULL, request TEXT NOT NULL, at TEXT NOT NULL, distance REAL,
+    number INTEGER NOT NULL
 ) WITHOUT ROWID
 """
 
@@ -27,11 +28,13 @@ class Gone(NamedTuple):
             ``"quarantined"`` (a screen suspects it).
         request: on which request, or why.
         at: when, ISO 8601, UTC.
+        distance: how far it was from what it stands in for, where it stands in for something.
     """
 
     fate: Fate
     request: str
     at: str
+    distance: float | None = None
 
 
 class Stock:
@@ -57,31 +60,47 @@ class Stock:
         if self.file is None:
             return dict(self._memory)
         with self._open() as database:
-            rows = database.execute("SELECT spare, fate, request, at FROM gone ORDER BY number, spare")
-            return {spare: Gone(fate, request, at) for spare, fate, request, at in rows}
+            return _read(database)
 
-    def take(self, spares: Iterable[str], fate: Fate, request: str) -> None:
+    def take(
+        self, spares: Iterable[str], fate: Fate, request: str, distances: Mapping[str, float] | None = None
+    ) -> None:
         """Record that spares are gone: all of them, or, where one was gone before, none.
+
+        Args:
+            spares: their ids.
+            fate: what becomes of them.
+            request: on which request, or why.
+            distances: how far they are from what they stand in for, by id.
 
         Raises:
             BadInputError: some are gone already.
         """
-        ids = list(spares)
-        entry = Gone(fate, request, datetime.now(UTC).isoformat(timespec="seconds"))
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        entries = {i: Gone(fate, request, at, (distances or {}).get(i)) for i in spares}
         if self.file is None:
-            self._refuse([i for i in ids if i in self._memory], self._memory)
-            self._memory.update(dict.fromkeys(ids, entry))
+            _refuse(entries, self._memory)
+            self._memory.update(entries)
             return
         with self._open() as database, _transaction(database):
             # Nobody else writes from here on, so what is read stays true.
-            before = {
-                spare: Gone(*rest) for spare, *rest in database.execute("SELECT spare, fate, request, at FROM gone")
-            }
-            self._refuse([i for i in ids if i in before], before)
-            first = len(before)
-            database.executemany(
-                "INSERT INTO gone VALUES (?, ?, ?, ?, ?)", [(i, *entry, first + n) for n, i in enumerate(ids)]
-            )
+            before = _read(database)
+            _refuse(entries, before)
+            _write(database, entries, len(before))
+
+    def move_to(self, file: Path) -> None:
+        """Keep the record in a file from now on.
+
+        Raises:
+            BadInputError: there is a record in that file already.
+        """
+        if file.exists():
+            raise BadInputError("cannot keep the record there", [f"{file} exists; load that reserve, or give another"])
+        entries = self.gone
+        moved = Stock(file)
+        with moved._open() as database, _transaction(database):
+            _write(database, entries, 0)
+        self.file, self._memory = file, {}
 
     def release(self, spares: Iterable[str]) -> None:
         """Take spares out of quarantine.
@@ -101,18 +120,6 @@ class Stock:
             return
         with self._open() as database, _transaction(database):
             database.executemany("DELETE FROM gone WHERE spare = ? AND fate = 'quarantined'", [(i,) for i in ids])
-
-    @staticmethod
-    def _refuse(again: list[str], gone: Mapping[str, Gone]) -> None:
-        if again:
-            first = gone[again[0]]
-            raise BadInputError(
-                "cannot spend",
-                [
-                    f"{len(again)} spares were spent before or are gone ({some(again)}; {again[0]!r}: {first.fate}, "
-                    f"{first.request or 'no request named'}, {first.at}); match again"
-                ],
-            )
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -135,3 +142,26 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
         database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
+
+
+def _read(database: sqlite3.Connection) -> dict[str, Gone]:
+    rows = database.execute("SELECT spare, fate, request, at, distance FROM gone ORDER BY number, spare")
+    return {spare: Gone(*rest) for spare, *rest in rows}
+
+
+def _write(database: sqlite3.Connection, entries: Mapping[str, Gone], first: int) -> None:
+    rows = [(spare, *entry, first + place) for place, (spare, entry) in enumerate(entries.items())]
+    database.executemany("INSERT INTO gone VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def _refuse(entries: Iterable[str], gone: Mapping[str, Gone]) -> None:
+    again = [i for i in entries if i in gone]
+    if again:
+        first = gone[again[0]]
+        raise BadInputError(
+            "cannot spend",
+            [
+                f"{len(again)} spares were spent before or are gone ({some(again)}; {again[0]!r} was {first.fate} "
+                f"{first.at}, {first.request or 'no request named'}); match again"
+            ],
+        )

@@ -95,6 +95,10 @@ class SpareVectors:
         """The spares' classes, int64 [n]; None where there are none."""
         return self._labels
 
+    def at(self, spare: int) -> Tensor:
+        """The vector of the spare at this position, [1, d]."""
+        return self._vectors[spare : spare + 1]
+
     def candidates(self, label: int | None = None) -> Candidates:
         """The spares as candidates: those of a class, by its distance, or all."""
         if label is None:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from unscathed.reserve.candidates import Candidates
 
+GROUP = 64
+"""Values whose least one tells whether any is worth a look."""
 SPARE = 8
 """How many more than asked for are kept while searching: products round, and differences decide."""
 
@@ -27,19 +29,47 @@ def nearest(
         Which candidates, int64 [q, k], and their squared Euclidean distances, float32 [q, k]. Distances are computed
         from differences, so that near ones are exact. Of candidates that are equally near, any may be found.
     """
-    available = len(candidates) if open_to is None else int(open_to.sum())
-    count = min(count, available)
+    count = min(count, len(candidates) if open_to is None else int(open_to.sum()))
     kept = queries.new_empty(len(queries), 0)
     places = torch.empty((len(queries), 0), dtype=torch.long, device=queries.device)
     for start in range(0, len(candidates) if count else 0, block):
         part = candidates.between(start, start + block)
-        squared = torch.addmm(part.square().sum(1), queries, part.T, alpha=-2)
+        lengths = part.square().sum(1)
         if open_to is not None:
-            squared = torch.where(open_to[start : start + block], squared, torch.inf)
-        own = torch.arange(start, start + len(part), device=queries.device).expand(len(queries), -1)
-        best = torch.cat([kept, squared], 1).topk(min(count + SPARE, kept.shape[1] + len(part)), 1, largest=False)
-        kept, places = best.values, torch.cat([places, own], 1).gather(1, best.indices)
+            lengths = lengths.masked_fill(~open_to[start : start + block], torch.inf)
+        # ‖c‖² - 2 q·c ranks as ‖q - c‖² does.
+        found = torch.addmm(lengths, queries, part.T, alpha=-2)
+        kept, places = _better(kept, places, found, start, count + SPARE)
     return _by_differences(queries, candidates, kept, places, count)
+
+
+def _better(kept: Tensor, places: Tensor, found: Tensor, start: int, most: int) -> tuple[Tensor, Tensor]:
+    """The least values so far, and where they stand.
+
+    Once there are enough, few of a block are better than the worst that is kept: the least value of each group tells
+    in which groups these are, and only those are looked at.
+
+    Args:
+        kept: the least values before, [q, k].
+        places: where they stand, int64 [q, k].
+        found: the values of a block, [q, b].
+        start: where the block begins.
+        most: how many to keep, at most.
+    """
+    whole = found.shape[1] // GROUP * GROUP
+    if kept.shape[1] == most and whole == found.shape[1]:
+        groups = found.view(len(found), -1, GROUP)
+        least = groups.amin(2)
+        looked = min(most, int((least < kept[:, -1:]).sum(1).max()))
+        if not looked:
+            return kept, places
+        chosen = least.topk(looked, 1, largest=False, sorted=False).indices
+        found = groups.gather(1, chosen[:, :, None].expand(-1, -1, GROUP)).flatten(1)
+        own = (start + GROUP * chosen[:, :, None] + torch.arange(GROUP, device=found.device)).flatten(1)
+    else:
+        own = torch.arange(start, start + found.shape[1], device=found.device).expand(len(found), -1)
+    best = torch.cat([kept, found], 1).topk(min(most, kept.shape[1] + found.shape[1]), 1, largest=False, sorted=True)
+    return best.values, torch.cat([places, own], 1).gather(1, best.indices)
 
 
 def _by_differences(

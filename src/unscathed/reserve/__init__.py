@@ -1,9 +1,10 @@
 """The reserve: spares, and the twins among them."""
 
+from unscathed.reserve.approximate import Approximate
 from unscathed.reserve.pairing import Pairing, pair
 from unscathed.reserve.selection import hold_back
 from unscathed.reserve.spare_set import SpareSet
 from unscathed.reserve.stock import Gone, Stock
 from unscathed.reserve.twins import ReserveExhaustedError, Twins
 
-__all__ = ["Gone", "Pairing", "ReserveExhaustedError", "SpareSet", "Stock", "Twins", "hold_back", "pair"]
+__all__ = ["Approximate", "Gone", "Pairing", "ReserveExhaustedError", "SpareSet", "Stock", "Twins", "hold_back", "pair"]

@@ -11,7 +11,6 @@ from torch import Tensor
 from unscathed.reserve.assignment import NONE_LEFT, Assignment, Neighbours, in_order, jointly
 from unscathed.reserve.candidates import Candidates
 from unscathed.reserve.proximity import too_close
-from unscathed.reserve.search import nearest
 from unscathed.reserve.vectors import SpareVectors
 from unscathed.samples import Samples
 
@@ -82,7 +81,7 @@ class Matching:
     def _refuse(self, forget: Samples, rows: Tensor, queries: Tensor, candidates: Candidates) -> Neighbours:
         """Strike out what is too close; returns each query's nearest, those that were struck out among them."""
         wanting = torch.arange(len(queries))
-        found, far = nearest(queries, candidates, KEEP, open_to=self._open(candidates))
+        found, far = self.vectors.nearest(queries, candidates, KEEP, self._open(candidates))
         first = found, far
         while found.numel():
             close = too_close(forget.at(wanting), queries[wanting], self.spares, candidates, (found, far), self.radius)
@@ -94,7 +93,7 @@ class Matching:
             wanting = wanting[close.all(dim=1)]
             if not len(wanting):
                 break
-            found, far = nearest(queries[wanting], candidates, KEEP, open_to=self._open(candidates))
+            found, far = self.vectors.nearest(queries[wanting], candidates, KEEP, self._open(candidates))
         return first
 
     def _assign(self, rows: Tensor, queries: Tensor, candidates: Candidates, first: Neighbours) -> None:

@@ -40,7 +40,7 @@ def nearest(
         # ‖c‖² - 2 q·c ranks as ‖q - c‖² does.
         found = torch.addmm(lengths, queries, part.T, alpha=-2)
         kept, places = _better(kept, places, found, start, count + SPARE)
-    return _by_differences(queries, candidates, kept, places, count)
+    return by_differences(queries, candidates, kept, places, count)
 
 
 def _better(kept: Tensor, places: Tensor, found: Tensor, start: int, most: int) -> tuple[Tensor, Tensor]:
@@ -72,10 +72,21 @@ def _better(kept: Tensor, places: Tensor, found: Tensor, start: int, most: int) 
     return best.values, torch.cat([places, own], 1).gather(1, best.indices)
 
 
-def _by_differences(
+def by_differences(
     queries: Tensor, candidates: Candidates, kept: Tensor, places: Tensor, count: int
 ) -> tuple[Tensor, Tensor]:
-    """The nearest of a few, by the squares of their differences."""
+    """The nearest of a few, by the squares of their differences.
+
+    Args:
+        queries: places, [q, e].
+        candidates: among whom.
+        kept: infinite for those that may not be found, [q, k].
+        places: which candidates, int64 [q, k].
+        count: how many.
+
+    Returns:
+        As `nearest`.
+    """
     places, order = places.sort(dim=1)
     squared = torch.empty_like(kept)
     for start in range(0, len(queries), 256):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unscathed.problems import Problems, some
+from unscathed.reserve.approximate import Approximate
 from unscathed.reserve.assignment import Assignment
 from unscathed.reserve.copies import near_copies
 from unscathed.reserve.matching import Matching
@@ -43,6 +44,8 @@ class SpareSet:
             it again; None calibrates it on the spares (`calibrated_radius`), 0 refuses exact copies alone.
         across_classes: whether twins may be of another class (then distances do not differ by class).
         partners: a spare of its own for each of some training samples (`pair`); who has one gets it, if it is at hand.
+        approximate: an index for very large reserves (``vectors.recall()`` measures what it misses); by default search
+            is exact.
         stock: the record of what is gone; by default a new one in memory.
     """
 
@@ -56,6 +59,7 @@ class SpareSet:
         radius: float | None = None,
         across_classes: bool = False,
         partners: Mapping[str, str] | None = None,
+        approximate: Approximate | None = None,
         stock: Stock | None = None,
     ) -> None:
         problems = Problems("cannot use this reserve")
@@ -76,7 +80,7 @@ class SpareSet:
         self.partners = dict(partners or {})
         self.stock = stock or Stock()
         self.folder: Path | None = None
-        self.vectors = SpareVectors(self.similarity)
+        self.vectors = SpareVectors(self.similarity, approximate)
         self._calibrated: tuple[Metric, float] | None = None
 
     def __len__(self) -> int:

@@ -7,8 +7,10 @@ import warnings
 import torch
 from torch import Tensor
 
+from unscathed.reserve.approximate import Approximate, Index
 from unscathed.reserve.candidates import Candidates
 from unscathed.reserve.proximity import calibrated_radius
+from unscathed.reserve.search import nearest
 from unscathed.samples import Samples
 from unscathed.similarity import Metric, Similarity
 from unscathed.training import Trained
@@ -26,10 +28,12 @@ class SpareVectors:
 
     Args:
         similarity: the distance and its space.
+        approximate: the index to search by; None searches exactly.
     """
 
-    def __init__(self, similarity: Similarity) -> None:
+    def __init__(self, similarity: Similarity, approximate: Approximate | None = None) -> None:
         self.similarity = similarity
+        self.approximate = approximate
         self.source: Trained | None = None
         """The model that the vectors came from; None before there are any."""
         self.made = 0
@@ -37,6 +41,7 @@ class SpareVectors:
         self._vectors = torch.empty(0)
         self._labels: Tensor | None = None
         self._metric: Metric | None = None
+        self._indexes: dict[int | None, Index | None] = {}
 
     def refresh(self, spares: Samples, unspent: Tensor, trained: Trained) -> Trained:
         """Make what is missing or old; returns the model that vectors come from.
@@ -57,6 +62,7 @@ class SpareVectors:
         added = self._embed(spares, positions)
         if known:
             self._vectors = torch.cat([self._vectors, added])
+            self._indexes = {}
             self._labels = self.source.task.labels(spares.targets)
             return self.source
         if len(positions) < len(spares):
@@ -81,6 +87,7 @@ class SpareVectors:
     def _keep(self, vectors: Tensor, spares: Samples, made: Tensor) -> None:
         assert self.source is not None
         self._vectors, self._labels = vectors, self.source.task.labels(spares.targets)
+        self._indexes = {}
         own = vectors if len(made) == len(vectors) else vectors[made]
         self._metric = self.similarity.fit(own, None if self._labels is None else self._labels[made])
 
@@ -105,6 +112,29 @@ class SpareVectors:
             return Candidates(self._vectors, self.metric)
         assert self._labels is not None
         return Candidates(self._vectors, self.metric, (self._labels == label).nonzero().flatten(), label)
+
+    def nearest(
+        self, queries: Tensor, candidates: Candidates, count: int, open_to: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """As `search.nearest`, by the approximate index where there is one."""
+        index = self.index(candidates)
+        if index is None:
+            return nearest(queries, candidates, count, open_to=open_to)
+        return index.nearest(queries, count, open_to)
+
+    def index(self, candidates: Candidates) -> Index | None:
+        """The approximate index of some candidates, built when it is first needed; None where search is exact."""
+        if self.approximate is None:
+            return None
+        if candidates.label not in self._indexes:
+            self._indexes[candidates.label] = self.approximate.build(candidates)
+        return self._indexes[candidates.label]
+
+    def recall(self) -> float:
+        """The share of true nearest neighbours that the index finds, over all classes; 1 where search is exact."""
+        classes: list[int | None] = [None] if self._labels is None else torch.unique(self._labels).tolist()
+        indexes = [self.index(self.candidates(label)) for label in classes]
+        return sum(1.0 if index is None else index.recall() for index in indexes) / len(indexes)
 
     def radius(self, unspent: Tensor) -> float:
         """The distance within which two samples are hardly distinct (`calibrated_radius`), from those at hand."""

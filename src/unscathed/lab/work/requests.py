@@ -15,7 +15,7 @@ from unscathed.lab.experiment import Setting
 from unscathed.lab.work.base import Bench, Kept, KeptTensor, Work
 from unscathed.lab.work.data import identity_of
 from unscathed.lab.work.models import Open, Original
-from unscathed.reserve import SpareSet, Twins
+from unscathed.reserve import Twins
 from unscathed.similarity import Similarity
 
 
@@ -162,7 +162,7 @@ class Match(Kept):
         """Match; each attack meets a full reserve."""
         opened = bench.obtain(Open(self.setting))
         choice, vectors = (bench.obtain(work) for work in self.needs())
-        reserve = SpareSet(opened.spares, self.similarity.build(), shortfall=self.setting.reserve.build().shortfall)
+        reserve: SpareSet = self.setting.reserve.build().of(opened.spares, self.similarity.build())
         original = bench.obtain(Original(self.setting))
         reserve.vectors.adopt(vectors, opened.spares, original)
         return reserve.match(opened.samples.only(choice), original)

@@ -171,3 +171,60 @@ def test_without_a_healer_a_certificate_is_kept_and_no_spare_is_spent() -> None:
         assert len(reserve.unspent) == len(spares)
         assert outcome.trained.history[-1].kind == ("healed" if void else "unlearned")
         assert set(steward.samples.ids) == set(retain.ids[2:])
+
+
+def test_spares_that_are_asked_for_leave_the_reserve(steward: Steward, digits: Parts) -> None:
+    spares = steward.reserve.unspent.ids[:3]
+    before = steward.trained
+    outcome = steward.forget(spares, request="request 7")
+    assert outcome.withdrawn == spares
+    assert steward.trained is outcome.trained is before
+    assert (outcome.verdict.whole, outcome.verdict.forgotten) == ("pass", "pass")
+    assert "3 were spares that the model never saw" in str(outcome.verdict)
+    assert {steward.reserve.gone[i].fate for i in spares} == {"withdrawn"}
+    assert steward.reserve.gone[spares[0]].request == "request 7"
+    with pytest.raises(BadInputError, match="unknown"):
+        steward.forget(spares)
+
+
+def test_a_spent_spare_is_unlearned_like_any_training_sample(steward: Steward, digits: Parts) -> None:
+    first = steward.forget(digits[0].ids[:5])
+    assert first.twins is not None
+    spent = list(first.twins.spare_of.values())
+    waiting = steward.reserve.unspent.ids[0]
+    outcome = steward.forget([*spent, waiting], request="request 2")
+    assert outcome.withdrawn == (waiting,)
+    assert not {*spent, waiting} & set(outcome.trained.ids)
+    assert not {*spent, waiting} & set(steward.samples.ids)
+    assert outcome.twins is not None
+    assert waiting not in outcome.twins.spare_of.values()
+    assert [steward.reserve.gone[i].fate for i in (*spent, waiting)] == ["spent"] * 5 + ["withdrawn"]
+
+
+def test_spent_spares_heal_again_where_none_are_left(original: Trained, digits: Parts) -> None:
+    few = digits[1].at(torch.arange(30))
+    reserve = SpareSet(few, shortfall="reuse", radius=0.0)
+    steward = Steward(original, digits[0], reserve, unlearner=Influence(), healer=Healer(steps=5), test=digits[2])
+    steward.forget(digits[0].ids[:20])
+    outcome = steward.forget(digits[0].ids[20:60])
+    assert outcome.twins is not None
+    assert outcome.twins.reused
+    assert len(set(steward.samples.ids)) == len(steward.samples) == len(outcome.trained.ids)
+    assert set(steward.samples.ids) == set(outcome.trained.ids)
+
+
+def test_near_copies_are_looked_for_where_that_is_asked(original: Trained, digits: Parts, reserve: SpareSet) -> None:
+    samples = digits[0]
+    one = samples.only(samples.ids[:1])
+    nearly = one.inputs.clone()
+    nearly.view(-1)[10] = nearly.view(-1)[10] ^ 1
+    doubled = samples + Samples(nearly, one.targets, ["nearly"], classes=samples.classes)
+    trained = replace(original, ids=doubled.ids)
+    for look in (False, True):
+        steward = Steward(trained, doubled, reserve, unlearner=Influence(), healer=None, look_for_copies=look)
+        if look:
+            with pytest.warns(UserWarning, match="copies, or nearly so, that stay"):
+                outcome = steward.forget(one.ids)
+            assert "nearly" in outcome.copies[one.ids[0]]
+        else:
+            assert steward.forget(one.ids).copies == {}

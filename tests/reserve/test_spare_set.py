@@ -90,6 +90,88 @@ def test_tasks_without_classes_match_among_all_spares() -> None:
     assert dict(twins.spare_of) == {"c": "w", "a": "u"}
 
 
+def test_jointly_twins_are_closer_and_nobody_is_twice(samples: Samples, trained: Trained) -> None:
+    spares = blobs(60, seed=2)
+    found = {}
+    for assignment in ("in order", "joint"):
+        reserve = SpareSet(spares, Euclidean(Raw()), assignment=assignment, radius=0.0)  # type: ignore[arg-type]
+        found[assignment] = reserve.match(samples, trained)
+        assert len(set(found[assignment].spare_of.values())) == 30
+    assert found["joint"].mean_distance < found["in order"].mean_distance
+
+
+def test_across_classes_the_nearest_may_be_of_another(samples: Samples, trained: Trained) -> None:
+    spares = blobs(60, seed=2)
+    twins = SpareSet(spares, Euclidean(Raw()), across_classes=True, radius=0.0).match(
+        samples.at(torch.arange(1)), trained
+    )
+    nearest = int(torch.cdist(samples.inputs[:1], spares.inputs).argmin())
+    assert twins.spare_of == {samples.ids[0]: spares.ids[nearest]}
+    # A reserve of one class alone is exhausted for the others, unless classes do not count.
+    only = spares.at((spares.targets == 0).nonzero().flatten())
+    other = samples.at((samples.targets == 1).nonzero().flatten()[:3])
+    with pytest.raises(ReserveExhaustedError, match="class 1 lacks 3"):
+        SpareSet(only).match(other, trained)
+    assert len(SpareSet(only, across_classes=True, radius=0.0).match(other, trained)) == 3
+
+
+def test_partners_come_first_and_go_to_no_one_else(samples: Samples, trained: Trained) -> None:
+    spares = blobs(60, seed=2)
+    own = [i for i, c in zip(spares.ids, spares.targets, strict=True) if c == samples.targets[0]]
+    plain = SpareSet(spares, Euclidean(Raw()), radius=0.0).match(samples, trained)
+    farthest = max(own, key=lambda i: float((spares.only([i]).inputs - samples.inputs[:1]).norm()))
+    wanted = plain.spare_of[samples.ids[3]]
+    partners = {samples.ids[0]: farthest, samples.ids[6]: wanted, "not asked for": own[1]}
+    twins = SpareSet(spares, Euclidean(Raw()), partners=partners, radius=0.0).match(samples, trained)
+    assert (twins.spare_of[samples.ids[0]], twins.spare_of[samples.ids[6]]) == (farthest, wanted)
+    assert twins.spare_of[samples.ids[3]] != wanted
+    far = float((spares.only([farthest]).inputs - samples.inputs[:1]).norm())
+    assert twins.distances[samples.ids[0]] == pytest.approx(far, rel=1e-5)
+    assert len(set(twins.spare_of.values())) == 30
+    with pytest.raises(BadInputError, match="1 partners are no spares"):
+        SpareSet(spares, partners={"a": "stranger"})
+
+
+def test_spares_that_are_withdrawn_are_nobodys_twin(samples: Samples, trained: Trained) -> None:
+    spares = blobs(60, seed=2)
+    reserve = SpareSet(spares)
+    twins = reserve.match(samples.at(torch.arange(6)), trained)
+    reserve.spend(twins, request="request 1")
+    spent, at_hand = reserve.spent[0], reserve.unspent.ids[0]
+    assert reserve.withdraw([at_hand, spent], request="its owner") == (spent,), "what is spent must be unlearned"
+    assert reserve.gone[at_hand].fate == "withdrawn"
+    assert reserve.gone[spent].fate == "spent"
+    assert at_hand not in reserve.unspent.ids
+    assert reserve.withdraw([at_hand]) == ()
+    everyone = SpareSet(spares, shortfall="partial", stock=reserve.stock).match(samples, trained)
+    assert at_hand not in everyone.spare_of.values()
+    with pytest.raises(BadInputError, match="unknown"):
+        reserve.withdraw(["stranger"])
+
+
+def test_spent_spares_are_used_again_the_least_alike_first(samples: Samples, trained: Trained) -> None:
+    reserve = SpareSet(blobs(30, seed=2), Euclidean(Raw()), shortfall="reuse", radius=0.0)
+    first = samples.at(torch.arange(24))
+    twins = reserve.match(first, trained)
+    reserve.spend(twins)
+    again = reserve.match(samples.at(torch.arange(24, 30)) + first.at(torch.arange(6)), trained)
+    assert len(again) == 12
+    assert not again.missing
+    assert len(again.reused) == 6
+    assert set(again.reused) <= set(twins.spare_of.values())
+    assert set(again.fresh).isdisjoint(again.reused)
+    far = {twins.spare_of[i]: d for i, d in twins.distances.items()}
+    label = dict(zip(reserve.spares.ids, reserve.spares.targets.tolist(), strict=True))
+    for spare in again.reused:
+        left = [s for s in far if label[s] == label[spare] and s not in again.reused]
+        assert all(far[spare] >= far[s] for s in left)
+    reserve.spend(again)
+    assert len(reserve) == 0, "only what was fresh is spent, once"
+    nothing = reserve.match(samples, trained)
+    assert len(nothing.reused) == 30
+    assert SpareSet(blobs(30, seed=2), shortfall="partial", stock=reserve.stock).match(samples, trained).samples is None
+
+
 def test_reserves_that_cannot_be() -> None:
     with pytest.raises(BadInputError) as caught:
         SpareSet(blobs(3).only([]), shortfall="maybe")  # type: ignore[arg-type]

@@ -30,6 +30,8 @@ def calibrated_radius(metric: Metric, vectors: Tensor, labels: Tensor | None) ->
         vectors: of distinct samples, float32 [n, d].
         labels: their classes, int64 [n]; None compares all with all.
     """
+    if len(vectors) < FEWEST:
+        return 0.0
     groups: list[tuple[int | None, Tensor]] = [(None, torch.arange(len(vectors)))]
     if labels is not None:
         groups = [(int(c), (labels == c).nonzero().flatten()) for c in torch.unique(labels)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,12 @@ class Dataset:
             read["channels"] = self.samples.shape[0]
             read["shape"] = tuple(self.samples.shape)
         object.__setattr__(self, "facts", {**read, **self.facts})
+
+    def smaller(self, training: int | None) -> Dataset:
+        """The same with so many training samples, by class, always the same ones; None leaves all."""
+        if training is None:
+            return self
+        return replace(self, samples=self.samples.split(reserve=training, seed=0)[1])
 
     def __iter__(self) -> Iterator[Samples]:
         return iter((self.samples, self.test))

@@ -26,25 +26,42 @@ def digits(*, seed: int = 0) -> Dataset:
     return Dataset("digits", samples, test)
 
 
-def mnist(path: str | Path | None = None) -> Dataset:
-    """MNIST (60,000 and 10,000 of 28×28 pixels), from a folder of parquet files or from the hub (``ylecun/mnist``)."""
+def mnist(path: str | Path | None = None, *, training: int | None = None) -> Dataset:
+    """MNIST (60,000 and 10,000 of 28×28 pixels), from a folder of parquet files or from the hub (``ylecun/mnist``).
+
+    Args:
+        path: the folder.
+        training: so many of the training samples alone, by class, for what must end soon.
+    """
     parts = hub_or_parquet("ylecun/mnist", folder_of("mnist", path))
-    return Dataset("mnist", *parts, {"normalise": ([0.1307], [0.3081])})
+    dataset = Dataset("mnist", *parts, {"normalise": ([0.1307], [0.3081])})
+    return dataset.smaller(training)
 
 
-def fashion_mnist(path: str | Path | None = None) -> Dataset:
+def fashion_mnist(path: str | Path | None = None, *, training: int | None = None) -> Dataset:
     """Fashion-MNIST (MNIST's sizes), from parquet files or from the hub (``zalando-datasets/fashion_mnist``).
+
+    Args:
+        path: as for `mnist`.
+        training: as for `mnist`.
 
     Source: Xiao et al. 2017, "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms".
     """
     parts = hub_or_parquet("zalando-datasets/fashion_mnist", folder_of("fashion_mnist", path))
-    return Dataset("fashion_mnist", *parts, {"normalise": ([0.2860], [0.3530])})
+    dataset = Dataset("fashion_mnist", *parts, {"normalise": ([0.2860], [0.3530])})
+    return dataset.smaller(training)
 
 
-def cifar10(path: str | Path | None = None) -> Dataset:
-    """CIFAR-10 (50,000 and 10,000 of 32×32 pixels), from parquet files or from the hub (``uoft-cs/cifar10``)."""
+def cifar10(path: str | Path | None = None, *, training: int | None = None) -> Dataset:
+    """CIFAR-10 (50,000 and 10,000 of 32×32 pixels), from parquet files or from the hub (``uoft-cs/cifar10``).
+
+    Args:
+        path: as for `mnist`.
+        training: as for `mnist`.
+    """
     parts = hub_or_parquet("uoft-cs/cifar10", folder_of("cifar10", path))
-    return Dataset("cifar10", *parts, {"normalise": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])})
+    dataset = Dataset("cifar10", *parts, {"normalise": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616])})
+    return dataset.smaller(training)
 
 
 def image_folder(path: str | Path, *, size: int = 32) -> Dataset:

@@ -15,7 +15,7 @@ from unscathed.lab.experiment import Setting
 from unscathed.lab.work.base import Bench, Kept, KeptTensor, Work
 from unscathed.lab.work.data import identity_of
 from unscathed.lab.work.models import Open, Original
-from unscathed.reserve import Twins
+from unscathed.reserve import SpareSet, Twins
 from unscathed.similarity import Similarity
 
 

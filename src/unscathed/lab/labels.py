@@ -86,6 +86,7 @@ MEASURES = {
     "membership_auc": Measure("membership AUC"),
     "twins": Measure("twins used", "", 0),
     "twin_distance": Measure("mean distance to the twin"),
+    "twins_refused": Measure("spares refused as too close", "", 0),
     "reserve_left": Measure("spares left", "", 0),
     "whole": Measure("whole"),
     "forgotten": Measure("gone"),

@@ -35,6 +35,7 @@ class Row:
             the audit cannot tell, and nothing passes.
         similarity: what found the twins, where they were used.
         twins: how many were used; None where none could be.
+        refused: spares that were too close to a forgotten sample to be a twin.
     """
 
     dataset: str
@@ -54,6 +55,7 @@ class Row:
     forgotten: str | None = None
     similarity: str | None = None
     twins: int | None = None
+    refused: int = 0
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,13 @@ def test_exact_unlearning_is_not_said_to_remember() -> None:
     assert "did not forget" not in text
 
 
+def test_spares_that_were_too_close_are_counted() -> None:
+    places = [(a, u, "retain+twins") for a in ("random", "parameter-aware") for u in ("retrain", "fisher")]
+    text = told(made_results(but={place: {"refused": n} for n, place in enumerate(places)}))
+    assert "0 to 3 spares for a request were nearly a forgotten sample" in text
+    assert "nearly a forgotten sample" not in told(made_results())
+
+
 def test_a_difference_within_noise_is_called_that() -> None:
     text = told(made_results())
     assert "adding twins changed test accuracy by +0.5 points, +0.5 on average over 4 cases" in text

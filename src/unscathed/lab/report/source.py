@@ -102,6 +102,7 @@ def _rows(frame: pd.DataFrame, shares: bool) -> list[Row]:
                 forgotten=words.get(place, {}).get("forgotten"),
                 similarity=similarity,
                 twins=int(found["twins"]) if "twins" in found else None,
+                refused=int(found.get("twins_refused", 0)),
             )
         )
     return rows

@@ -83,6 +83,12 @@ def reserve(teller: Teller) -> Paragraph:
     ]
     if spent:
         sentences.append(f"Healing with twins spent {span(spent, whole)} spares for a request.")
+    refused = [both.mean("refused") for _, both in teller.healed]
+    if any(refused):
+        sentences.append(
+            f"{span(refused, whole)} spares for a request were nearly a forgotten sample: such a twin would teach it "
+            "again, and is refused."
+        )
     return Paragraph("The reserve", sentences)
 
 

@@ -250,11 +250,10 @@ def _word(measure: str, outcome: str) -> tuple[str, float, str]:
 
 
 def _of_twins(twins: Twins, opened: Opened) -> Measures:
-    distances = list(twins.distances.values())
-    mean = sum(distances) / len(distances) if distances else float("nan")
     return [
         ("twins", float(len(twins)), None),
-        ("twin_distance", mean, None),
+        ("twin_distance", twins.mean_distance, None),
+        ("twins_refused", float(len(twins.refused)), None),
         ("reserve_left", float(len(opened.spares) - len(twins)), None),
     ]
 
@@ -272,7 +271,7 @@ def _pairs(axes: dict[str, Any], twins: Twins, opened: Opened, choice: tuple[str
                 "forgotten": sample,
                 "twin": other.ids[0],
                 "label": label,
-                "distance": twins.distances[sample],
+                "distance": twins.distances.get(sample, float("nan")),
                 "forgotten_image": _picture(one),
                 "twin_image": _picture(other),
             }

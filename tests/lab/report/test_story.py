@@ -71,6 +71,13 @@ def test_exact_unlearning_is_not_said_to_remember() -> None:
     assert "did not forget" not in text
 
 
+def test_gold_is_not_blamed_where_the_audit_compared_with_something_else() -> None:
+    place = ("random", "certified", "retain+twins")
+    text = told(made_results(unlearners=["certified"], but={place: {"forget_accuracy": 78.75, "forgotten": "fail"}}))
+    assert "It was compared with what this method's own retraining gives, not with gold." in text
+    assert "where gold has" not in text
+
+
 def test_a_difference_within_noise_is_called_that() -> None:
     text = told(made_results())
     assert "adding twins changed test accuracy by +0.5 points, +0.5 on average over 4 cases" in text

@@ -16,8 +16,8 @@ Place = tuple[str, str, str]
 TEXTS = {
     "random": "Random(budget=0.05)", "blind": "OneClass(budget=0.05)", "output-aware": "OutputAware(budget=0.05)",
     "parameter-aware": "ParameterAware(budget=0.05)", "retrain": "Retrain", "sisa": "Sisa(shards=3)",
-    "fisher": "Fisher(kl_budget=0.05)", "influence": "Influence", "retain+twins": "Healer",
-    "retain": "Healer(strategy='retain')", "twins": "Healer(strategy='twins')",
+    "fisher": "Fisher(kl_budget=0.05)", "influence": "Influence", "certified": "CertifiedRemoval",
+    "retain+twins": "Healer", "retain": "Healer(strategy='retain')", "twins": "Healer(strategy='twins')",
 }  # fmt: skip
 """Constructor texts, by the short names that tests use."""
 MEASURED: dict[str, tuple[Stage, float, float, float, int, float]] = {

@@ -33,9 +33,10 @@ def test_it_climbs_as_far_as_the_budget_lets_it(original: Trained, digits: Parts
         method = GradientAscent(epochs=10, learning_rate=1.0, kl_budget=budget)
         unlearned = method.unlearn(original, digits[0], hard)
         details = unlearned.history[-1].details
-        assert 0.2 * budget < details["kl"] <= budget
-        assert details["halvings"] > 0
-        assert unlearned.history[-1].steps >= details["passes"] + details["halvings"]
+        assert 0.9 * budget < details["kl"] <= budget
+        assert 0 < details["share_of_last"] < 1
+        assert details["halvings"] == 0
+        assert unlearned.history[-1].steps >= details["passes"]
         assert unlearned.evaluate(forgotten).losses.mean() > 1.3 * original.evaluate(forgotten).losses.mean()
         assert unlearned.score(digits[2]) > original.score(digits[2]) - 0.1
 
@@ -55,8 +56,8 @@ def test_losses_that_explode_are_taken_back(rate: float) -> None:
             GradientAscent(learning_rate=rate, kl_budget=None).unlearn(trained, samples, samples.ids[:5])
     unlearned = GradientAscent(epochs=2, learning_rate=rate).unlearn(trained, samples, samples.ids[:5])
     details = unlearned.history[-1].details
-    assert details["halvings"] == 13
-    assert details["passes"] == 0
+    assert (details["passes"], details["share_of_last"]) == (1, 0.0)
+    assert (details["halvings"] > 0) == (rate > 1e300)
     assert torch.equal(unlearned.weights["weight"], trained.weights["weight"])
 
 

@@ -30,7 +30,7 @@ def test_it_descends_and_climbs_by_turns() -> None:
     for name, weight in expected.items():
         torch.testing.assert_close(unlearned.weights[name], weight, rtol=1e-10, atol=1e-12)
     event = unlearned.history[-1]
-    assert (event.steps, event.details) == (3, {"max_steps": 1, "teacher_batches": 3})
+    assert (event.steps, event.details["max_steps"], event.details["teacher_batches"]) == (3, 1, 3)
     assert len(unlearned.history) == len(trained.history) + 1
 
 

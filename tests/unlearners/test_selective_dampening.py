@@ -151,6 +151,25 @@ def test_an_alpha_that_can_select_nothing_is_refused() -> None:
         SelectiveDampening(alpha=1.01, kl_budget=1e-300).unlearn(trained, samples, samples.ids[:3])
 
 
+def test_without_an_alpha_the_budget_finds_one_for_large_requests_too(
+    original: Trained, digits: tuple[Samples, Samples, Samples]
+) -> None:
+    samples, _, test = digits
+    forget = OutputAware(0.3).choose(OutputView(original, samples))
+    with pytest.raises(BadInputError, match="or None to find the lowest"):
+        SelectiveDampening().unlearn(original, samples, forget)
+    unlearned = SelectiveDampening(alpha=None).unlearn(original, samples, forget)
+    details = unlearned.history[-1].details
+    assert 0.01 < details["kl"] <= 0.05
+    assert 1 < details["alpha"] < 1 / 0.3
+    assert details["dampened"] > 0
+    assert not details["raised"]
+    assert unlearned.score(test) > original.score(test) - 0.1
+    # The lowest: barely any lower an α is affordable.
+    lower = SelectiveDampening(alpha=details["alpha"] * 0.97, kl_budget=None)
+    assert lower.unlearn(original, samples, forget).history[-1].details["kl"] > 0.05
+
+
 def test_parameters_without_importance_are_left_alone() -> None:
     targets = normal(40).index_fill(0, torch.arange(4), 10.0)
     samples = Samples(torch.cat([normal(40, 4), 1e-20 * normal(40, 1), torch.zeros(40, 1)], dim=1), targets)
@@ -181,3 +200,5 @@ def test_settings_that_cannot_be() -> None:
     with pytest.raises(BadInputError, match="3 problems") as caught:
         SelectiveDampening(alpha=0.0, dampening=-1.0, importance="labels")  # type: ignore[arg-type]
     assert "importance='labels' must be one of 'loss', 'outputs'" in str(caught.value)
+    with pytest.raises(BadInputError, match="alpha=None finds the lowest α that kl_budget affords"):
+        SelectiveDampening(alpha=None, kl_budget=None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from unscathed.training.loop import Objective
 from unscathed.training.seeds import derive
 from unscathed.unlearners.base import Unlearner
 from unscathed.unlearners.drift import Drift
+from unscathed.unlearners.trust_region import Move, as_far_as
 
 MOST_HALVINGS = 12
 
@@ -27,8 +27,9 @@ class GradientAscent(Unlearner):
     """Climb the loss of the forget set, ``θ ← θ + η ∇L(θ; D_u)``, pass by pass.
 
     Nothing holds the rest of the model in place, and the loss has no top: unguarded, this collapses a model to chance,
-    and healing then uncovers what was only buried. So a pass that would cost more than ``kl_budget`` on retained
-    samples is taken back, and tried again at half the learning rate; the history says how often.
+    and healing then uncovers what was only buried. So a pass that would cost more than ``kl_budget`` on
+    retained samples goes only as far as that affords, and is the last; one that is not finite is tried again at half
+    the learning rate. The history says how many passes there were, and which share of the last.
 
     Args:
         epochs: passes over the forget set.
@@ -58,15 +59,15 @@ class GradientAscent(Unlearner):
         forgotten = samples.only(forget)
         drift = Drift(ModelFunction(trained), samples.without(forget), seed)
         rate = self.learning_rate * trained.recipe.learning_rate
-        reached, kl, steps, passes, halvings = trained, 0.0, 0, 0, 0
-        while passes < self.epochs and halvings <= MOST_HALVINGS:
+        move, steps, passes, halvings = Move(trained, 1.0, 0.0, 0.0), 0, 0, 0
+        while passes < self.epochs and move.share == 1 and halvings <= MOST_HALVINGS:
             recipe = replace(
                 trained.recipe.lasting(epochs=1), schedule="constant", learning_rate=rate, weight_decay=0.0
             )
             steps += recipe.total_steps(len(forgotten))
             try:
                 ahead = tune(
-                    reached,
+                    move.reached,
                     forgotten,
                     recipe,
                     # A second request must not go through its samples in the first one's order.
@@ -77,24 +78,27 @@ class GradientAscent(Unlearner):
                     what="gradient ascent",
                     objective=climbing(trained),
                 )
-                cost = drift.of(ahead)
             except DivergedError:
                 if self.kl_budget is None:
                     raise
-                cost = math.inf
-            if self.kl_budget is not None and cost > self.kl_budget:
                 rate, halvings = rate / 2, halvings + 1
                 continue
-            reached, kl, passes = ahead, cost, passes + 1
+            move, passes = as_far_as(move.reached, ahead, drift, self.kl_budget), passes + 1
         event = Event(
             kind="unlearned",
             by=repr(self),
             samples=len(forget),
             steps=steps,
             seconds=time.perf_counter() - started,
-            details={"passes": passes, "halvings": halvings, "learning_rate": rate, "kl": kl},
+            details={
+                "passes": passes,
+                "share_of_last": move.share,
+                "halvings": halvings,
+                "learning_rate": rate,
+                "kl": move.kl,
+            },
         )
-        return trained.became(reached, event, forget)
+        return trained.became(move.reached, event, forget)
 
 
 def climbing(trained: Trained) -> Objective:

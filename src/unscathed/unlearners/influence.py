@@ -129,7 +129,7 @@ class Influence(Unlearner):
         if self.kl_budget is None:
             share, whole = 1.0, drift(function.unflatten(original + step))
         else:
-            share, whole = affordable_share(drift, original, step, self.kl_budget)
+            share, whole = affordable_share(lambda s: drift(function.unflatten(original + s * step)), self.kl_budget)
         if share < 1:
             warnings.warn(
                 f"Influence took {share:.2g} of its step: the whole would cost {whole:.3g} nats on retained samples, "

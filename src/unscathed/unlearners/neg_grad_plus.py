@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from unscathed.samples import Samples
-from unscathed.training import Callback, Event, Trained, tune
+from unscathed.training import Callback, Trained, tune
 from unscathed.training.seeds import derive
 from unscathed.unlearners.fine_tuning import FineTuning
 
@@ -19,7 +19,7 @@ class NegGradPlus(FineTuning):
     """Descend ``α L(θ; D_r) - (1 - α) L(θ; D_u)``, with L the mean loss over a set.
 
     Batches are drawn from both sets together, each sample's loss weighed so that a batch's mean is, on average, this
-    objective. The climb has no top: with a small α, or for long, it collapses a model.
+    objective. The climb has no top: with a small α, or for long, it collapses a model, unless ``kl_budget`` guards it.
 
     Args:
         alpha: α, how much the retained samples count.
@@ -27,6 +27,7 @@ class NegGradPlus(FineTuning):
             original's training.
         steps: gradient steps.
         learning_rate: its peak, as a share of the original recipe's.
+        kl_budget: what it may cost on retained samples, nats (`FineTuning`).
 
     Source: Kurmanji et al. 2023, "Towards Unbounded Machine Unlearning", section 4 (a baseline of theirs; α was tuned
     for each data set there, and its default is chosen here).
@@ -57,11 +58,6 @@ class NegGradPlus(FineTuning):
             what="NegGrad+",
             weights=weights,
         )
-        event = Event(
-            kind="unlearned",
-            by=repr(self),
-            samples=len(forget),
-            steps=tuned.history[-1].steps,
-            seconds=time.perf_counter() - started,
+        return self.settle(
+            trained, tuned, retain, forget, seed=seed, started=started, steps=tuned.history[-1].steps, details={}
         )
-        return trained.became(tuned, event, forget)

@@ -15,7 +15,7 @@ from unscathed.curvature import ModelFunction
 from unscathed.curvature.functional import Parameters
 from unscathed.samples import Samples
 from unscathed.task import Task
-from unscathed.training import Callback, Event, Trained, tune
+from unscathed.training import Callback, Trained, tune
 from unscathed.training.seeds import derive, generator
 from unscathed.unlearners.fine_tuning import FineTuning
 
@@ -44,6 +44,7 @@ class Saliency(FineTuning):
             original's training.
         steps: gradient steps.
         learning_rate: its peak, as a share of the original recipe's.
+        kl_budget: what it may cost on retained samples, nats (`FineTuning`).
 
     Source: Fan et al. 2024, "SalUn: Empowering Machine Unlearning via Gradient-based Weight Saliency", section 4.
     """
@@ -91,19 +92,20 @@ class Saliency(FineTuning):
             weights=weights,
             around_step=partial(moving_only, function.unflatten(salient)),
         )
-        event = Event(
-            kind="unlearned",
-            by=repr(self),
-            samples=len(forget),
+        return self.settle(
+            trained,
+            tuned,
+            retain,
+            forget,
+            seed=seed,
+            started=started,
             steps=-(-len(forgotten) // trained.recipe.batch_size) + tuned.history[-1].steps,
-            seconds=time.perf_counter() - started,
             details={
                 "salient": int(salient.sum()),
                 "parameters": len(salient),
                 "toward": "ascent" if relabelled is None else "random labels",
             },
         )
-        return trained.became(tuned, event, forget)
 
 
 def salient_parameters(gradient: Tensor, share: float) -> Tensor:

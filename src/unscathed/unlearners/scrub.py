@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unscathed.samples import Batch, Samples
-from unscathed.training import Callback, Event, Recipe, Trained, full_precision, tune
+from unscathed.training import Callback, Recipe, Trained, full_precision, tune
 from unscathed.training.seeds import derive
 from unscathed.unlearners.fine_tuning import FineTuning
 
@@ -33,6 +33,7 @@ class Scrub(FineTuning):
         epochs: passes over the retained samples; give this or ``steps``. By default a tenth of the original's training.
         steps: gradient steps of min-steps.
         learning_rate: its peak, as a share of the original recipe's; max-steps keep it as it is.
+        kl_budget: what it may cost on retained samples, nats (`FineTuning`).
 
     Source: Kurmanji et al. 2023, "Towards Unbounded Machine Unlearning", equation 3 and algorithm 1 (α and γ as in
     their small experiments; the numbers of rounds and their length are chosen here, without their tempering).
@@ -93,18 +94,19 @@ class Scrub(FineTuning):
             if number < self.max_rounds:
                 student = go_on(student, forgotten, higher, disobey, "max-steps", number)
         done = student.history[len(trained.history) :]
-        event = Event(
-            kind="unlearned",
-            by=repr(self),
-            samples=len(forget),
+        return self.settle(
+            trained,
+            student,
+            retain,
+            forget,
+            seed=seed,
+            started=started,
             steps=sum(e.steps for e in done),
-            seconds=time.perf_counter() - started,
             details={
                 "max_steps": self.max_rounds * higher.total_steps(len(forgotten)),
                 "teacher_batches": sum(e.steps for e in done),
             },
         )
-        return trained.became(student, event, forget)
 
 
 class Teacher:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,14 +29,15 @@ class SelectiveDampening(Unlearner):
     ``θ'_i = β θ_i`` with ``β = min(λ []_{D,i} / []_{D_f,i}, 1)`` where ``[]_{D_f,i} > α []_{D,i}``, else ``θ_i``;
     [] is a diagonal of the Fisher information, D the samples that are still in the model, D_f among them.
     Since they are, no parameter is more than ``n / n_f`` times as important to D_f as to D, and an α of at least that
-    is refused: it would select nothing.
+    is refused: it would select nothing. Large requests need a lower α, or None.
 
     With unlucky settings this collapses a model. So where the result drifts further than ``kl_budget``, α is raised,
     by bisection, to where it does not: what is most peculiar to the forget set is still dampened, and by as much.
     The history says which α it became, and how many parameters were dampened.
 
     Args:
-        alpha: α. It is the source's for CIFAR, as is λ's default.
+        alpha: α; None finds, by bisection, the lowest that ``kl_budget`` affords. The default is the source's for
+            CIFAR, as is λ's.
         dampening: λ.
         importance: ``"loss"``: [] is of the loss; ``"outputs"``: of the squared norm of the outputs, which needs no
             targets (padding, where a task has any, counts like all else).
@@ -50,7 +50,7 @@ class SelectiveDampening(Unlearner):
     gradient's magnitudes; here its squares, so that α and λ act alike on both importances).
     """
 
-    alpha: float = 10.0
+    alpha: float | None = 10.0
     dampening: float = 1.0
     importance: Importance = "loss"
     kl_budget: float | None = 0.05
@@ -60,6 +60,10 @@ class SelectiveDampening(Unlearner):
         for name in ("alpha", "dampening", "kl_budget"):
             value = getattr(self, name)
             problems.require(value is None or value > 0, f"{name}={value} must be positive")
+        problems.require(
+            self.alpha is not None or self.kl_budget is not None,
+            "alpha=None finds the lowest α that kl_budget affords, and kl_budget is None too; give one of them",
+        )
         kinds = get_args(Importance)
         problems.require(
             self.importance in kinds, f"importance={self.importance!r} must be one of {', '.join(map(repr, kinds))}"
@@ -69,11 +73,12 @@ class SelectiveDampening(Unlearner):
     def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
         """A forget set too large for α."""
         count = len(samples)
-        if self.alpha * len(forget) < count or samples.problems_with(forget):
+        if self.alpha is None or self.alpha * len(forget) < count or samples.problems_with(forget):
             return []
         return [
             f"alpha={self.alpha} selects nothing: {len(forget)} of {count} samples are at most "
-            f"{count / len(forget):.3g} times as important as all of them; give a lower alpha"
+            f"{count / len(forget):.3g} times as important as all of them; give a lower alpha, or None to find "
+            "the lowest that kl_budget affords"
         ]
 
     def _unlearn(
@@ -99,7 +104,7 @@ class SelectiveDampening(Unlearner):
             return torch.where(ratio > alpha, (self.dampening / ratio).clamp_max(1) * original, original)
 
         drift = Drift(function, retain, seed)
-        alpha = self._affordable(drift, dampened, float(ratio.max()))
+        alpha = self._affordable(drift, dampened, ratio)
         unlearned = function.unflatten(dampened(alpha))
         count = int((ratio > alpha).sum())
         if count == 0:
@@ -115,7 +120,7 @@ class SelectiveDampening(Unlearner):
                 seconds=time.perf_counter() - started,
                 details={
                     "alpha": alpha,
-                    "raised": alpha > self.alpha,
+                    "raised": self.alpha is not None and alpha > self.alpha,
                     "dampened": count,
                     "parameters": len(original),
                     "kl": drift(unlearned),
@@ -124,30 +129,35 @@ class SelectiveDampening(Unlearner):
             forget,
         )
 
-    def _affordable(self, drift: Drift, dampened: Callable[[float], Tensor], highest: float) -> float:
-        """The lowest α found (within 1 %), no lower than ours, at which dampening stays within the budget.
+    def _affordable(self, drift: Drift, dampened: Callable[[float], Tensor], ratio: Tensor) -> float:
+        """The lowest α, no lower than the one given, at which dampening stays within the budget.
+
+        Ratios can lie close together, so bisection is over how many parameters are dampened, to the last one.
 
         Args:
             drift: from the original.
             dampened: parameters by α, as a vector [p].
-            highest: an α that selects nothing.
+            ratio: how much more important each parameter is to the forget set, [p].
         """
 
         def affordable(alpha: float) -> bool:
             return self.kl_budget is None or drift(drift.function.unflatten(dampened(alpha))) <= self.kl_budget
 
-        if affordable(self.alpha):
-            return self.alpha
-        low, high = math.log(self.alpha), math.log(highest)
-        while high - low > 0.01:
-            middle = (low + high) / 2
-            low, high = (low, middle) if affordable(math.exp(middle)) else (middle, high)
-        # Back and forth through a logarithm may land a hair below the highest ratio, and select it.
-        return math.exp(high) if high < math.log(highest) else highest
+        # Ratios up to λ are not dampened at all.
+        lowest = self.dampening if self.alpha is None else self.alpha
+        if affordable(lowest):
+            return lowest
+        steps = ratio[ratio > lowest].sort(descending=True).values.tolist()
+        low, high = 0, len(steps)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if affordable(steps[middle]) else (low, middle)
+        return float(steps[low])
 
     def _warn_of_nothing(self, highest: float) -> None:
-        if highest <= self.alpha:
-            why = f"no parameter is more than {highest:.3g} times as important to it; lower alpha={self.alpha}"
+        name, lowest = ("dampening", self.dampening) if self.alpha is None else ("alpha", self.alpha)
+        if highest <= lowest:
+            why = f"no parameter is more than {highest:.3g} times as important to it; lower {name}={lowest}"
         else:
             why = f"whatever was dampened would cost more than kl_budget={self.kl_budget}"
         warnings.warn(f"nothing was dampened, and so the forget set is not forgotten: {why}", stacklevel=4)

@@ -12,6 +12,8 @@ from unscathed.lab.statistics import Estimate, estimate
 
 EXACT = ("retrain", "sisa")
 """Unlearners, by the name of their class in lower case, whose models never saw the forgotten."""
+RETRAINED = ("certifiedremoval",)
+"""Unlearners that train in their own way, and are audited against retraining in that way."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,11 @@ class Case:
     def reference(self) -> Model | None:
         """What the audit compares forgetting with: gold; for SISA, which is exact, its own retraining."""
         return self.unlearned if self.sharded else self.gold
+
+    @property
+    def unseen_reference(self) -> bool:
+        """Whether the audit compares forgetting with a retraining of its own that is not among the results."""
+        return self.family in RETRAINED
 
     @property
     def exact(self) -> bool:

@@ -47,8 +47,8 @@ class Siamese:
         seed: of initial weights, batches and distortions.
 
     Source: Bromley et al. 1993, "Signature verification using a Siamese time delay neural network", for the network;
-    Sohn 2016, "Improved deep metric learning with multi-class N-pair loss objective", equation 6, with a temperature,
-    for the loss; Gao et al. 2021, "SimCSE", section 3, for pairs of distorted copies with hard negatives beside them.
+    Sohn 2016, "Improved deep metric learning with multi-class N-pair loss objective", with a temperature, for the loss;
+    Gao et al. 2021, "SimCSE", sections 3 and 4, for pairs of distorted copies and for hard negatives beside them.
     """
 
     space: Space = field(default_factory=Features)

@@ -8,7 +8,7 @@ from unscathed.lab import datasets, models
 from unscathed.problems import BadInputError, UnscathedError
 from unscathed.reserve import ReserveExhaustedError, SpareSet, Twins
 from unscathed.samples import Batch, Samples
-from unscathed.similarity import Cosine, Encoded, Euclidean, Features, Mahalanobis, Raw
+from unscathed.similarity import Cosine, Encoded, Euclidean, Features, Mahalanobis, Raw, Siamese
 from unscathed.steward import Outcome, Steward
 from unscathed.task import ClassificationTask, Task
 from unscathed.training import (
@@ -74,6 +74,7 @@ __all__ = [
     "SelectiveDampening",
     "Shadows",
     "Shift",
+    "Siamese",
     "Sisa",
     "SpareSet",
     "Steward",

@@ -37,7 +37,7 @@ KINDS: dict[str, dict[str, Constructor]] = {
     "task": {"ClassificationTask": ClassificationTask, **_public(tasks)},
     "recipe": {"Recipe": Recipe},
     "reserve": {"SpareSet": SpareSetOf},
-    "similarity": {name: getattr(similarity, name) for name in ("Cosine", "Euclidean", "Mahalanobis")},
+    "similarity": {name: getattr(similarity, name) for name in ("Cosine", "Euclidean", "Mahalanobis", "Siamese")},
     "adversary": _public(adversaries, but=["Adversary", "Ranking", "BlindView", "OutputView", "ParameterView"]),
     "unlearner": _public(unlearners, but=["Unlearner"]),
     "healer": {"Healer": Healer},

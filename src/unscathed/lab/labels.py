@@ -27,6 +27,7 @@ TITLES = {
     "cosine": "cosine",
     "euclidean": "L2",
     "mahalanobis": "Mahalanobis",
+    "siamese": "Siamese",
     "cifar10": "CIFAR-10",
     "mnist": "MNIST",
     "fashion_mnist": "Fashion-MNIST",

@@ -2,6 +2,18 @@
 
 from unscathed.similarity.distances import Cosine, Euclidean, Metric, Similarity
 from unscathed.similarity.mahalanobis import Mahalanobis
+from unscathed.similarity.siamese import Siamese
 from unscathed.similarity.spaces import Encoded, Features, Raw, Space
 
-__all__ = ["Cosine", "Encoded", "Euclidean", "Features", "Mahalanobis", "Metric", "Raw", "Similarity", "Space"]
+__all__ = [
+    "Cosine",
+    "Encoded",
+    "Euclidean",
+    "Features",
+    "Mahalanobis",
+    "Metric",
+    "Raw",
+    "Siamese",
+    "Similarity",
+    "Space",
+]

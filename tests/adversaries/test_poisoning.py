@@ -7,6 +7,7 @@ from torch import Tensor
 
 from unscathed import BadInputError, Cosine, Euclidean, Raw, Samples, SpareSet, Trained
 from unscathed.adversaries import Backdoored, Hubs, Mislabelled, NearDuplicates, Poisoning
+from unscathed.adversaries.poisoning import _covering
 
 Digits = tuple[Samples, Samples, Samples]
 ATTACKS: list[Poisoning] = [
@@ -123,6 +124,12 @@ def test_hubs_are_neighbours_of_far_more_than_honest_spares_are(
     assert taken[bad].mean() > 2 * taken[~bad].mean()
     assert taken[bad].mean() > 2 * before[bad].mean()
     assert torch.equal(poisoned.targets, spares.targets)
+
+
+def test_a_blend_that_wins_nobody_new_is_not_taken() -> None:
+    far = torch.tensor([[0.5, 0.5, 0.5, 9.0], [0.6, 0.6, 0.6, 9.0], [9.0, 9.0, 9.0, 0.9]])
+    assert _covering(far, torch.ones(4), 2).tolist() == [0, 2]
+    assert sorted(_covering(far, torch.ones(4), 3).tolist()) == [0, 1, 2], "none is taken twice"
 
 
 def test_hubs_of_an_attacker_who_does_not_know_the_reserve(digits: Digits, original: Trained) -> None:

@@ -3,7 +3,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from tests.reserve.screens.conftest import Crowd
+from tests.support import Crowd
 
 from unscathed import BadInputError
 from unscathed.adversaries import Backdoored, Mislabelled, NearDuplicates

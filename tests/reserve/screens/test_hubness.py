@@ -1,7 +1,7 @@
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
-from tests.reserve.screens.conftest import Crowd
+from tests.support import Crowd
 
 from unscathed import BadInputError, Raw
 from unscathed.adversaries import Hubs, NearDuplicates

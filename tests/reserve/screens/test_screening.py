@@ -1,11 +1,11 @@
 import pytest
 import torch
-from tests.reserve.screens.conftest import Crowd
+from tests.support import Crowd
 
 from unscathed import BadInputError, Healer, SpareSet
 from unscathed.adversaries import Mislabelled
 from unscathed.reserve import Stock
-from unscathed.reserve.screens import ContributorQuota, Hubness, NeighbourAgreement, SpectralOutliers, screen
+from unscathed.reserve.screens import ContributorQuota, Hubness, NeighbourAgreement, Screening, screen
 
 
 def test_what_is_flagged_is_nobody_s_twin_until_it_is_released(crowd: Crowd) -> None:
@@ -66,13 +66,15 @@ def test_contributors_are_named_by_spare(crowd: Crowd) -> None:
     assert {owner[i] for i in flagged} == {"mallory"}
 
 
-def test_the_table(crowd: Crowd) -> None:
-    found = screen(SpareSet(crowd.spares), crowd.trained, [NeighbourAgreement(), SpectralOutliers()], lose=0.02)
-    heading, *rows, last = str(found).splitlines()
-    assert heading.split() == ["screen", "flagged", "it", "alone"]
-    assert [row.split()[0] for row in rows] == ["NeighbourAgreement(k=10)", "SpectralOutliers()"]
-    assert rows[0].split()[1] == "11"
-    assert last.split() == ["all", "together", str(len(found.quarantined)), "of", "575", "spares"]
+def test_the_table() -> None:
+    found = Screening(ids=("a", "b", "c", "d"), scores={}, flagged={"First()": ("a", "b", "d"), "Second()": ("b",)})
+    assert found.quarantined == ("a", "b", "d")
+    assert found.reasons["b"] == ("First()", "Second()")
+    lines = [line.split() for line in str(found).splitlines()]
+    assert lines[0] == ["screen", "flagged", "it", "alone"]
+    assert lines[1] == ["First()", "3", "2"]
+    assert lines[2] == ["Second()", "1", "0"]
+    assert lines[3] == ["all", "together", "3", "of", "4", "spares"]
 
 
 def test_a_screened_reserve_heals(crowd: Crowd) -> None:

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tests.reserve.screens.conftest import Crowd
+from tests.support import Crowd
 
 from unscathed.adversaries import Backdoored, Hubs, NearDuplicates
 from unscathed.adversaries.poisoning import Poisoning

@@ -3,7 +3,7 @@
     python experiments/poisoning.py [digits | mnist] [--seeds 5] [--json FILE]
 
 MNIST is read from the folder named by UNSCATHED_DATA; a SmallNet learns 6,000 of its samples, 2,000 are spares, and
-2,000 of its test samples test. Of the digits, 30 % are spares.
+1,000 of its test samples test. Of the digits, 30 % are spares.
 
 Found: the share of the attacker's spares that score higher than all but 1 % of the clean ones (a threshold that nobody
 in the field knows, the same for all screens), and the area under the ROC curve. "Each" is the union of what all
@@ -12,7 +12,8 @@ thinks of them, and loses 1 % in all. The quota is a rule: it is told who contri
 
 Healed: 5 % of the samples, drawn at random, are forgotten; twins are drawn from the reserve, poisoned or not, screened
 (each screen may set 5 % aside) or not. Duplicates are of the very samples that are forgotten. "Refused" counts spares
-that matching found too close to what is forgotten.
+that matching found too close to what is forgotten. "Random spares" are as many, drawn from all that are at hand: what
+an attacker would reach if twins were not sought by class and likeness (the positive control of backdoors).
 """
 
 import argparse
@@ -37,6 +38,7 @@ from unscathed.lab.setups import Setup, setup
 from unscathed.reserve.screens import (
     ConfidentLearning,
     ContributorQuota,
+    Crowding,
     Hubness,
     NeighbourAgreement,
     Screen,
@@ -49,11 +51,19 @@ SHARES = (0.01, 0.05, 0.2)
 LOSE = 0.01
 SET_ASIDE = 0.05
 FEATURES, PIXELS = us.Cosine(), us.Euclidean(us.Raw())
-SCREENS: dict[str, Screen] = {"neighbours": NeighbourAgreement(), "spectral": SpectralOutliers(), "hubness": Hubness()}
+SCREENS: dict[str, Screen] = {
+    "neighbours": NeighbourAgreement(),
+    "spectral": SpectralOutliers(),
+    "hubness": Hubness(),
+    "crowding": Crowding(),
+}
 if find_spec("cleanlab"):
     SCREENS["confident"] = ConfidentLearning()
 HEALERS = {name: us.Healer(strategy=name) for name in ("twins", "retain+twins")}
-UNLEARNERS = {"fisher": us.Fisher(), "influence": us.Influence()}
+UNLEARNERS = {
+    "digits": {"fisher": us.Fisher(), "influence": us.Influence()},
+    "mnist": {"influence": us.Influence()},
+}
 Cells = defaultdict[tuple[Any, ...], list[dict[str, float]]]
 
 
@@ -78,7 +88,7 @@ def parts(name: str, seed: int) -> tuple[Setup, us.Samples, us.Samples, us.Sampl
     if name == "digits":
         return made, *made.samples.split(reserve=0.3, seed=seed), made.test
     _, some = made.samples.split(reserve=8000, seed=seed)
-    return made, *some.split(reserve=2000, seed=seed), made.test.split(reserve=2000, seed=0)[1]
+    return made, *some.split(reserve=2000, seed=seed), made.test.split(reserve=1000, seed=0)[1]
 
 
 def found(poisoned: us.Samples, bad: Tensor, similarity: Any, trained: us.Trained, seed: int) -> Mapping[str, Any]:
@@ -132,17 +142,20 @@ def healed(
 ) -> dict[tuple[str, str], dict[str, float]]:
     """What healing from this reserve gives, by unlearner and strategy."""
     twins = reserve.match(forgotten, trained)
+    rest = reserve.unspent
+    drawn = rest.at(torch.randperm(len(rest), generator=generator(trained.seed, "spares"))[: len(twins)])
     rows = {}
     for unlearner, model in unlearned.items():
         for strategy, healer in HEALERS.items():
-            after = healer.heal(model, retain=retained, twins=twins.samples)
-            rows[unlearner, strategy] = {
-                **measured(after, forgotten, test, backdoor),
-                "poisoned twins": 100 * len(poison & set(twins.spare_of.values())) / len(forgotten),
-                "twins": len(twins),
-                "refused": len(twins.refused),
-                "spares left": len(reserve),
-            }
+            for name, spares in (("twins", twins.samples), ("random spares", drawn)):
+                after = healer.heal(model, retain=retained, twins=spares)
+                rows[unlearner, strategy.replace("twins", name)] = {
+                    **measured(after, forgotten, test, backdoor),
+                    "poisoned": 100 * len(poison & set(spares.ids)) / len(spares),
+                    "twins": len(twins),
+                    "refused": len(twins.refused),
+                    "spares left": len(reserve),
+                }
     return rows
 
 
@@ -153,7 +166,7 @@ def run(name: str, seed: int, detection: Cells, healing: Cells) -> None:
     trained = us.fit(made.task, samples, made.recipe, seed=seed)
     forget = us.adversaries.Random(0.05, seed=seed).choose(us.BlindView(samples))
     forgotten, retained = samples.only(forget), samples.without(forget)
-    unlearned = {key: method.unlearn(trained, samples, forget) for key, method in UNLEARNERS.items()}
+    unlearned = {key: method.unlearn(trained, samples, forget) for key, method in UNLEARNERS[name].items()}
     backdoor = Backdoored(size=size)
     for key, model in {"original": trained, **unlearned}.items():
         row = {
@@ -224,7 +237,7 @@ def tables(report: Mapping[str, Any]) -> str:
             extra = f"{mean(row[name], 'auc')}" if name not in ("each", "quota") else f"−{mean(row[name], 'lost', 3)}"
             shown.append(f"{mean(row[name], 'caught')} ({extra})")
         lines.append(f"| {attack} | {share:.0%} | " + " | ".join(shown) + " |")
-    measures = ("test", "backdoor", "forgotten", "poisoned twins", "refused")
+    measures = ("test", "backdoor", "forgotten", "poisoned", "refused")
     lines += [f"\nHealed, {report['data']}, %: without screens / with screens\n"]
     lines += ["| unlearner | healed on | attack | share | " + " | ".join(measures) + " |"]
     lines += ["| --- | --- | --- | ---: |" + " ---: |" * len(measures)]

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from unscathed.problems import Problems, some
 from unscathed.reserve.screens.base import Screen
+from unscathed.reserve.screens.crowding import Crowding
 from unscathed.reserve.screens.hubness import Hubness
 from unscathed.reserve.screens.neighbour_agreement import NeighbourAgreement
 from unscathed.reserve.screens.spectral_outliers import SpectralOutliers
 from unscathed.reserve.spare_set import SpareSet
 from unscathed.training import Trained
 
-STANDARD: tuple[Screen, ...] = (NeighbourAgreement(), SpectralOutliers(), Hubness())
+STANDARD: tuple[Screen, ...] = (NeighbourAgreement(), SpectralOutliers(), Hubness(), Crowding())
 """Screens that need nothing but the core install, and no knowledge of who contributed what."""
 
 

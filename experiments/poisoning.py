@@ -261,36 +261,51 @@ def main() -> None:
     healing: Cells = defaultdict(list)
     for seed in range(arguments.seeds):
         run(arguments.data, seed, detection, healing)
-        print(f"seed {seed}: {time.perf_counter() - started:.0f} s", flush=True)
-    _, samples, spares, test = parts(arguments.data, 0)
+        seconds = round(time.perf_counter() - started)
+        print(f"seed {seed}: {seconds} s", flush=True)
+        report = {
+            **header(arguments.data, seed + 1),
+            "seconds": seconds,
+            "detection": cells(detection, ("attack", "share", "screen")),
+            "healing": cells(healing, ("unlearner", "strategy", "attack", "share", "screened")),
+        }
+        if arguments.json:
+            write(report, arguments.json)
+    print(tables(report))
+
+
+def header(data: str, seeds: int) -> dict[str, Any]:
+    """What the figures depend on."""
+    _, samples, spares, test = parts(data, 0)
     made = provenance()
     versions = json.loads(made["versions"])
     if "confident" in SCREENS:
         versions["cleanlab"] = version("cleanlab")
-    report = {
-        "data": arguments.data,
-        "command": f"python experiments/poisoning.py {arguments.data} --seeds {arguments.seeds}",
+    return {
+        "data": data,
+        "command": f"python experiments/poisoning.py {data} --seeds {seeds}",
         "commit": made["commit"],
         "versions": versions,
         "processor": made["processor"],
         "samples": len(samples),
         "spares": len(spares),
         "test": len(test),
-        "seeds": list(range(arguments.seeds)),
-        "seconds": round(time.perf_counter() - started),
+        "seeds": list(range(seeds)),
         "screens": {name: repr(s) for name, s in SCREENS.items()},
         "set aside by each screen before healing": SET_ASIDE,
-        "detection": cells(detection, ("attack", "share", "screen")),
-        "healing": cells(healing, ("unlearner", "strategy", "attack", "share", "screened")),
     }
-    if arguments.json:
-        rows = {key: report.pop(key) for key in ("detection", "healing")}
-        text = json.dumps(report, indent=1)[:-2]
-        for key, listed in rows.items():
-            text += f',\n "{key}": [\n' + ",\n".join("  " + json.dumps(r) for r in listed) + "\n ]"
-        arguments.json.write_text(text + "\n}\n")
-        report |= rows
-    print(tables(report))
+
+
+def write(report: Mapping[str, Any], file: Path) -> None:
+    """JSON, one cell a line."""
+    parts = []
+    for key, value in report.items():
+        if key in ("detection", "healing"):
+            text = "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+        else:
+            text = json.dumps(value)
+        parts.append(f" {json.dumps(key)}: {text}")
+    file.write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
 if __name__ == "__main__":

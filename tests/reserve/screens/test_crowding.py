@@ -29,7 +29,7 @@ def test_it_finds_what_was_contributed_many_times_over(crowd: Crowd) -> None:
 
 def test_it_finds_hubs_since_they_lie_close_to_many(crowd: Crowd) -> None:
     area, caught = crowd.found(Crowding(), Hubs(tries=200))
-    assert area > 0.9
+    assert area > 0.8
     assert caught > 0.4
 
 

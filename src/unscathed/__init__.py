@@ -6,7 +6,7 @@ from unscathed.audit import Tolerance, Verdict, audit
 from unscathed.healing import Healer
 from unscathed.lab import datasets, models
 from unscathed.problems import BadInputError, UnscathedError
-from unscathed.reserve import ReserveExhaustedError, SpareSet, Twins
+from unscathed.reserve import ReserveExhaustedError, SpareSet, Twins, screens
 from unscathed.samples import Batch, Samples
 from unscathed.similarity import Cosine, Encoded, Euclidean, Features, Mahalanobis, Raw, Siamese
 from unscathed.steward import Outcome, Steward
@@ -95,4 +95,5 @@ __all__ = [
     "fit_shadows",
     "models",
     "request_cost",
+    "screens",
 ]

@@ -1,19 +1,25 @@
-"""Adversaries: views, and who chooses what must be forgotten from them."""
+"""Adversaries: who chooses what must be forgotten, from views, and who poisons the reserve."""
 
 from unscathed.adversaries.base import Adversary, Ranking
 from unscathed.adversaries.blind import OneClass, Random
 from unscathed.adversaries.output_aware import OutputAware
 from unscathed.adversaries.parameter_aware import ParameterAware
+from unscathed.adversaries.poisoning import Backdoored, Hubs, Mislabelled, NearDuplicates, Poisoning
 from unscathed.adversaries.views import BlindView, OutputView, ParameterView
 
 __all__ = [
     "Adversary",
+    "Backdoored",
     "BlindView",
+    "Hubs",
+    "Mislabelled",
+    "NearDuplicates",
     "OneClass",
     "OutputAware",
     "OutputView",
     "ParameterAware",
     "ParameterView",
+    "Poisoning",
     "Random",
     "Ranking",
 ]

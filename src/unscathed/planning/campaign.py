@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unscathed.healing import Healer
 from unscathed.planning.requests import Requests, view_for
-from unscathed.problems import Problems
+from unscathed.problems import BadInputError, Problems
 from unscathed.reserve import SpareSet, Twins
 from unscathed.samples import Samples
 from unscathed.similarity import Similarity
@@ -77,7 +78,14 @@ class Campaign:
         asking = self.requests.by(seed, scale)
         while asking.count(len(standing.left)) < len(standing.left):
             view = view_for(asking, standing.healed, standing.left, self.test)
-            standing = self._next(standing, asking.choose(view), callbacks)
+            try:
+                wanted = asking.choose(view)
+            except BadInputError:
+                # It finds nothing any more that it would ask for (all of its class is gone, say).
+                if not standing.twins:
+                    raise
+                return
+            standing = self._next(standing, wanted, callbacks)
             yield standing
 
     def _begin(self, train: Samples, spares: Samples, seed: int, callbacks: Sequence[Callback]) -> Standing:
@@ -87,7 +95,10 @@ class Campaign:
 
     def _next(self, before: Standing, wanted: tuple[str, ...], callbacks: Sequence[Callback]) -> Standing:
         left = before.left.without(wanted)
-        twins = before.reserve.match(before.left.only(wanted), before.healed)
+        with warnings.catch_warnings():
+            # How well a damaged model's requests go is what is measured here: no need to say so at each of them.
+            warnings.filterwarnings("ignore", message="twins are sought by the features of the model before")
+            twins = before.reserve.match(before.left.only(wanted), before.healed)
         unlearned = self.unlearner.unlearn(before.healed, before.samples, wanted, callbacks=callbacks)
         samples = before.samples.without(wanted)
         # A healer that knows twins alone has nothing to do where none is left.

@@ -90,9 +90,7 @@ class ReservePlan:
         elif (low, high) == (0, None):
             head = "reserve: unknown; the pilots are too few to tell whether any size holds"
         else:
-            head = (
-                f"reserve: unknown; of the sizes that were tried none is known to hold (the smallest that does: {between})"
-            )
+            head = f"reserve: unknown; of the sizes that were tried none is known to hold (what does: {between})"
         unit = " percentage points" if percent else ""
         lines = [
             head,

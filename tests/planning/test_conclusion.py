@@ -137,6 +137,12 @@ def test_gold_beside_each_size_shows_what_holding_back_costs() -> None:
     assert any("95.00 beside a reserve of 10.0% and 85.00 beside one of 40.0%" in r for r in plan.reasons)
 
 
+@pytest.mark.parametrize(("before", "told"), [(0.95, True), (0.91, False)])
+def test_what_requests_do_to_gold_itself_is_told(before: float, told: bool) -> None:
+    plan = conclude(points(FALLING, original=before, gold=0.9), question())
+    assert any(r.startswith("gold itself lies 5.00 below the model before") for r in plan.reasons) == told
+
+
 def test_text_and_json_hold_the_curve() -> None:
     plan = conclude(points(FALLING), question())
     text = str(plan)

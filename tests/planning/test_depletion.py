@@ -45,6 +45,15 @@ def test_twins_are_farther_the_less_there_is_to_choose_from(spent: Depletion) ->
     assert spent.distance(1.0).mean > spent.distance(0.1).mean
 
 
+def test_distances_are_those_since_the_level_before(few: Samples, spent: Depletion) -> None:
+    """Measured at one level alone, all twins until then count."""
+    whole = spend(few, levels=(0.5,), seeds=(0,)).rows[0]
+    first, second = (r for r in spent.rows if r.seed == 0 and r.level in (0.1, 0.5))
+    twins = [round(40 * first.spent), round(40 * (second.spent - first.spent))]
+    assert whole.distance == pytest.approx((first.distance * twins[0] + second.distance * twins[1]) / sum(twins))
+    assert first.distance != pytest.approx(second.distance)
+
+
 def test_it_is_the_same_again(few: Samples, spent: Depletion) -> None:
     again = spend(few, levels=(0.1,))
     assert again.rows == tuple(r for r in spent.rows if r.level == 0.1)

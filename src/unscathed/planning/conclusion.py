@@ -49,6 +49,7 @@ def conclude(points: Iterable[PilotPoint], question: Question) -> ReservePlan:
     reasons = [
         *_decision(measured, curve, question, limit, for_everyone, needed),
         *_role_of_twins(measured, question, aid),
+        *_role_of_gold(measured, question),
         *_reach(curve, question, share),
     ]
     return ReservePlan(
@@ -154,14 +155,25 @@ def _role_of_twins(points: Sequence[PilotPoint], question: Question, aid: Mean) 
             "healing on retained data alone keeps the loss tolerated just as well: for the loss, no reserve is needed "
             "(Healer(strategy='retain'))"
         )
+    return reasons
+
+
+def _role_of_gold(points: Sequence[PilotPoint], question: Question) -> list[str]:
+    """What losses against gold leave out: that gold itself suffers from requests, and from what is held back."""
+    reasons = []
+    fall = mean_of(p.original - p.gold for p in points).mean
+    if fall > question.tolerance:
+        reasons.append(
+            f"gold itself lies {number(fall, question.percent, '')} below the model before all requests: whoever asks "
+            "does this much whatever is held back, and losses do not count it"
+        )
     shares = sorted({p.share for p in points})
-    gold = {s: mean_of(p.gold for p in points if p.share == s).mean for s in shares}
     if len(shares) > 1:
+        least, most = (mean_of(p.gold for p in points if p.share == s).mean for s in (shares[0], shares[-1]))
         reasons.append(
             "what is held back is not trained on: gold itself scores "
-            f"{number(gold[shares[0]], question.percent, '')} beside a reserve of {shares[0]:.1%} and "
-            f"{number(gold[shares[-1]], question.percent, '')} beside one of {shares[-1]:.1%}, and losses do not "
-            "count this"
+            f"{number(least, question.percent, '')} beside a reserve of {shares[0]:.1%} and "
+            f"{number(most, question.percent, '')} beside one of {shares[-1]:.1%}, and losses do not count this"
         )
     return reasons
 

@@ -93,14 +93,17 @@ class Depletion:
     def __str__(self) -> str:
         reached = [level for level in self.levels if self.at(level)]
         lines = [f"a reserve of {self.share:.1%} is spent on {self.requests}, {len(self.seeds)} seeds"]
-        lines.append(f"  {'spent':>5}  {'loss [95 %]':<24}  {'0 is marked':<36}  {'control':<24}  twin distance  seeds")
+        lines.append(
+            f"  {'spent':>5}  {'loss [95 %]':<24}  {'0 is marked':<36}  {'control':<24}  twin distance  requests  seeds"
+        )
         drawn = whiskers([self.loss(level) for level in reached], (0.0,)) if reached else []
         for level, drawing in zip(reached, drawn, strict=True):
             far = [row.distance for row in self.at(level) if not math.isnan(row.distance)]
             distance = f"{sum(far) / len(far):.4g}" if far else "none"
             lines.append(
                 f"  {level:>5.0%}  {estimate(self.loss(level), self.percent):<24}  {drawing}  "
-                f"{estimate(self.control_loss(level), self.percent):<24}  {distance:<13}  {len(self.at(level))}"
+                f"{estimate(self.control_loss(level), self.percent):<24}  {distance:<13}  "
+                f"{sum(row.requests for row in self.at(level)) / len(self.at(level)):<8.3g}  {len(self.at(level))}"
             )
         for level in self.levels:
             lacking = len(self.seeds) - len(self.at(level))

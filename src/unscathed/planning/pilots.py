@@ -47,7 +47,8 @@ def plan_reserve(
 
     For each size and seed: a reserve is held back, a model trained, requests arrive one after the other and are
     unlearned and healed, and gold is trained at the end. A control honours the same requests, healed on retained data
-    alone for as many steps. A pilot thus costs two trainings, and twice its requests.
+    alone for as many steps. A pilot thus costs two trainings, and twice its requests. Scores say nothing of whether
+    the forgotten are forgotten: audit what comes of a request.
 
     Args:
         task: what the model is for.

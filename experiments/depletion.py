@@ -43,6 +43,7 @@ def main() -> None:
                     setting.test,
                     setting.recipe,
                     **requests_of(adversary, count),
+                    validation=setting.validation,
                     share=arguments.share,
                     levels=arguments.levels,
                     unlearner=UNLEARNERS[unlearner],

@@ -28,6 +28,7 @@ class Setting:
     name: str
     samples: Samples
     test: Samples
+    validation: Samples
     task: Task
     recipe: Recipe
 
@@ -38,7 +39,9 @@ class Setting:
         samples = made.samples
         if len(samples) > most:
             samples = samples.split(reserve=most, seed=0)[1]
-        return cls(name=name, samples=samples, test=made.test, task=made.task, recipe=made.recipe)
+        # Who attacks parameters aims at other samples than those that are scored.
+        test, validation = made.test.split(reserve=0.5, seed=0)
+        return cls(name=name, samples=samples, test=test, validation=validation, task=made.task, recipe=made.recipe)
 
 
 def requests_of(adversary: str, count: int) -> dict[str, Any]:
@@ -55,6 +58,7 @@ def environment(setting: Setting) -> dict[str, Any]:
         "dataset": setting.name,
         "samples": len(setting.samples),
         "test": len(setting.test),
+        "validation": len(setting.validation),
         "recipe": setting.recipe.to_json(),
         "command": f"python experiments/{known['command']}",
         "versions": json.loads(known["versions"]),

@@ -46,6 +46,7 @@ def main() -> None:
                         setting.test,
                         setting.recipe,
                         **requests_of(adversary, count),
+                        validation=setting.validation,
                         horizon=horizon,
                         tolerance=arguments.tolerance,
                         unlearner=UNLEARNERS[unlearner],

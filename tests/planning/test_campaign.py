@@ -6,7 +6,7 @@ import torch
 from tests.support import digit_setup
 
 from unscathed import GradientAscent, Healer, Samples
-from unscathed.adversaries import OneClass, OutputAware, OutputView
+from unscathed.adversaries import OneClass, OutputAware, OutputView, ParameterAware, ParameterView
 from unscathed.planning.campaign import Campaign, Standing, mean_distance
 from unscathed.planning.requests import Requests
 
@@ -21,6 +21,7 @@ def campaign(**changes: Any) -> Campaign:
     settings: dict[str, Any] = {
         "task": made.task,
         "test": made.test,
+        "validation": made.test,
         "recipe": replace(made.recipe, epochs=3),
         "requests": Requests(adversary=None, rate=10),
         "unlearner": GradientAscent(),
@@ -90,6 +91,21 @@ def test_who_asks_sees_the_model_as_it_is_healed_and_what_is_left(few: Samples) 
     next(run), next(run)
     assert torch.equal(seen[0], found.original.outputs(found.train))
     assert torch.equal(seen[1], found.healed.outputs(found.left))
+
+
+def test_who_attacks_parameters_has_validation_samples_of_its_own(few: Samples) -> None:
+    test, validation = digit_setup().test.split(reserve=0.5, seed=0)
+    seen: list[Samples] = []
+
+    class Watched(ParameterAware):
+        def choose(self, view: ParameterView, **_: Any) -> tuple[str, ...]:
+            seen.append(view.validation)
+            return super().choose(view)
+
+    requests = Requests(adversary=Watched(10), rate=None)
+    found = after(few, 1, requests=requests, test=test, validation=validation)
+    assert seen == [validation]
+    assert found.campaign.test is test
 
 
 def test_a_healer_of_twins_alone_leaves_models_unhealed_when_none_is_left(few: Samples) -> None:

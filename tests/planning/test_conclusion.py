@@ -143,6 +143,12 @@ def test_what_requests_do_to_gold_itself_is_told(before: float, told: bool) -> N
     assert any(r.startswith("gold itself lies 5.00 below the model before") for r in plan.reasons) == told
 
 
+@pytest.mark.parametrize(("loss", "told"), [(-0.05, True), (-0.01, False)])
+def test_models_above_gold_are_suspected_of_memory(loss: float, told: bool) -> None:
+    plan = conclude(points({0.1: (loss, loss + 0.001, loss - 0.001)}), question())
+    assert any(r.startswith("healed models lie 5.00 above gold") for r in plan.reasons) == told
+
+
 def test_text_and_json_hold_the_curve() -> None:
     plan = conclude(points(FALLING), question())
     text = str(plan)

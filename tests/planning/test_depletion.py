@@ -93,6 +93,18 @@ def test_losses_are_means_over_the_seeds_that_got_there() -> None:
     assert json.loads(json.dumps(found.to_json(), allow_nan=False))["rows"][2]["distance"] is None
 
 
+@pytest.mark.parametrize(("healed", "told"), [(0.95, True), (0.9, False)])
+def test_models_above_gold_are_suspected_of_memory(healed: float, told: bool) -> None:
+    found = made(row(healed=healed), row(seed=1, healed=healed + 0.001))
+    assert ("memory of what was to be forgotten" in str(found)) == told
+
+
+def test_gain_is_paired_by_seed() -> None:
+    found = made(row(healed=0.5, control=0.4), row(seed=1, healed=0.9, control=0.801))
+    assert found.gain(0.1).mean == pytest.approx(0.0995)
+    assert found.gain(0.1).low > 0
+
+
 @pytest.mark.parametrize(
     ("controls", "words"),
     [((0.7, 0.701), "twins help"), ((0.9, 0.901), "twins harm"), ((0.7, 0.9), "twins change nothing for certain")],

@@ -159,6 +159,7 @@ def test_progress_tells_of_pilots_and_of_what_they_do(few: Samples) -> None:
         ({"horizon": 30}, "after 19 requests too few are left of the 400 samples"),
         ({"rate": None, "adversary": OutputAware(0.9), "horizon": 9}, "after 2 requests too few are left of the 400"),
         ({"healer": Healer(strategy="retain")}, "uses no twins, so that no reserve matters"),
+        ({"validation": digit_setup().samples}, "500 validation samples are training samples"),
         ({"test": digit_setup().samples}, "test samples are training samples"),
     ],
 )

@@ -24,7 +24,8 @@ class Campaign:
 
     Args:
         task: what the model is for.
-        test: held-out samples; a parameter-aware adversary attacks them, which is the worst case.
+        test: held-out samples that scores are of.
+        validation: held-out samples whose loss a parameter-aware adversary raises.
         recipe: how it is trained.
         requests: what arrives.
         unlearner: how it forgets.
@@ -34,6 +35,7 @@ class Campaign:
 
     task: Task
     test: Samples
+    validation: Samples
     recipe: Recipe
     requests: Requests
     unlearner: Unlearner
@@ -48,10 +50,13 @@ class Campaign:
             self.healer.uses_twins,
             f"{self.healer!r} uses no twins, so that no reserve matters to it; it is the control that is run anyway",
         )
-        if problems.require(len(self.test) > 0, "there are no test samples"):
-            problems.extend(f"test {p}" for p in self.task.problems_with(self.test))
-            shared = set(self.test.ids) & set(samples.ids)
-            problems.require(not shared, f"{len(shared)} test samples are training samples, too")
+        for name, held_out in (("test", self.test), ("validation", self.validation)):
+            if name == "validation" and held_out is self.test:
+                continue
+            if problems.require(len(held_out) > 0, f"there are no {name} samples"):
+                problems.extend(f"{name} {p}" for p in self.task.problems_with(held_out))
+                shared = set(held_out.ids) & set(samples.ids)
+                problems.require(not shared, f"{len(shared)} {name} samples are training samples, too")
         try:
             check_fit(self.task, samples)
         except ValueError as error:
@@ -77,7 +82,7 @@ class Campaign:
         standing = self._begin(train, spares, seed, callbacks)
         asking = self.requests.by(seed, scale)
         while asking.count(len(standing.left)) < len(standing.left):
-            view = view_for(asking, standing.healed, standing.left, self.test)
+            view = view_for(asking, standing.healed, standing.left, self.validation)
             try:
                 wanted = asking.choose(view)
             except BadInputError:

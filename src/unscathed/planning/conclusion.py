@@ -167,6 +167,12 @@ def _role_of_gold(points: Sequence[PilotPoint], question: Question) -> list[str]
             f"gold itself lies {number(fall, question.percent, '')} below the model before all requests: whoever asks "
             "does this much whatever is held back, and losses do not count it"
         )
+    above = -mean_of(p.loss for p in points).mean
+    if above > question.tolerance:
+        reasons.append(
+            f"healed models lie {number(above, question.percent, '')} above gold, which never saw the forgotten: twins "
+            "may give this, or memory of what was to be forgotten; audit them before this passes for healing"
+        )
     shares = sorted({p.share for p in points})
     if len(shares) > 1:
         least, most = (mean_of(p.gold for p in points if p.share == s).mean for s in (shares[0], shares[-1]))

@@ -86,6 +86,10 @@ class Depletion:
         """How far the controls do."""
         return mean_of(row.gold - row.control for row in self.at(level))
 
+    def gain(self, level: float) -> Mean:
+        """How much higher healed models score than their controls, paired by seed."""
+        return mean_of(row.healed - row.control for row in self.at(level))
+
     def distance(self, level: float) -> Mean:
         """How far twins were since the level before, over the seeds that had any."""
         return mean_of(row.distance for row in self.at(level) if not math.isnan(row.distance))
@@ -94,37 +98,44 @@ class Depletion:
         reached = [level for level in self.levels if self.at(level)]
         lines = [f"a reserve of {self.share:.1%} is spent on {self.requests}, {len(self.seeds)} seeds"]
         lines.append(
-            f"  {'spent':>5}  {'loss [95 %]':<24}  {'0 is marked':<36}  {'control':<24}  twin distance  requests  seeds"
+            f"  {'spent':>5}  {'loss [95 %]':<24}  {'0 is marked':<36}  {'gain by twins [95 %]':<24}  {'gold':<6}  "
+            "distance  requests  missing  seeds"
         )
         drawn = whiskers([self.loss(level) for level in reached], (0.0,)) if reached else []
         for level, drawing in zip(reached, drawn, strict=True):
-            far = [row.distance for row in self.at(level) if not math.isnan(row.distance)]
-            distance = f"{sum(far) / len(far):.4g}" if far else "none"
+            rows = self.at(level)
+            far = [row.distance for row in rows if not math.isnan(row.distance)]
+            gold, requests, missing = (
+                sum(getattr(row, name) for row in rows) / len(rows) for name in ("gold", "requests", "missing")
+            )
             lines.append(
                 f"  {level:>5.0%}  {estimate(self.loss(level), self.percent):<24}  {drawing}  "
-                f"{estimate(self.control_loss(level), self.percent):<24}  {distance:<13}  "
-                f"{sum(row.requests for row in self.at(level)) / len(self.at(level)):<8.3g}  {len(self.at(level))}"
+                f"{estimate(self.gain(level), self.percent):<24}  {number(gold, self.percent, ''):<6}  "
+                f"{mean_of(far).mean if far else math.nan:<8.4f}  {requests:<8.3g}  {missing:<7.3g}  {len(rows)}"
             )
         for level in self.levels:
             lacking = len(self.seeds) - len(self.at(level))
             if lacking:
                 lines.append(f"  - {level:.0%} was not reached with {lacking} seeds: nothing was left to ask for")
-        gain = self._gain(reached)
-        return "\n".join([*lines, f"  - {gain}"] if gain else lines)
+        return "\n".join([*lines, *(f"  - {remark}" for remark in self._remarks(reached))])
 
-    def _gain(self, reached: Sequence[float]) -> str:
-        """What twins gave beyond the control, from the level where the most had been spent."""
+    def _remarks(self, reached: Sequence[float]) -> list[str]:
+        """What the levels show for certain; nothing, where there are none."""
         if not reached:
-            return ""
-        rows = self.at(reached[-1])
-        gain = mean_of(row.healed - row.control for row in rows)
-        verdict = (
-            "twins help" if gain.low > 0 else "twins harm" if gain.high < 0 else "twins change nothing for certain"
-        )
-        return (
-            f"{verdict}: at {reached[-1]:.0%}, {estimate(gain, self.percent)} against healing on retained data alone, "
-            f"where gold scores {number(mean_of(r.gold for r in rows).mean, self.percent, '')}"
-        )
+            return []
+        gains = {level: self.gain(level) for level in reached}
+        helps = [f"{level:.0%}" for level, gain in gains.items() if gain.low > 0]
+        harms = [f"{level:.0%}" for level, gain in gains.items() if gain.high < 0]
+        above = [f"{level:.0%}" for level in reached if self.loss(level).high < 0]
+        remarks = [f"twins help, against retained data alone, at {', '.join(helps)}"] if helps else []
+        remarks += [f"twins harm, against retained data alone, at {', '.join(harms)}"] if harms else []
+        remarks += [] if helps or harms else ["twins change nothing for certain, against retained data alone"]
+        if above:
+            remarks.append(
+                f"healed models lie above gold, which never saw the forgotten, at {', '.join(above)}: twins may give "
+                "this, or memory of what was to be forgotten; audit them before this passes for healing"
+            )
+        return remarks
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -147,6 +158,7 @@ def depletion(
     unlearner: Unlearner,
     healer: Healer | None = None,
     similarity: Similarity | None = None,
+    validation: Samples | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     callbacks: Sequence[Callback] = (),
 ) -> Depletion:
@@ -158,7 +170,7 @@ def depletion(
     Args:
         task: what the model is for.
         samples: all that there is to train on and to hold back from.
-        test: held-out samples that scores are of; a parameter-aware adversary attacks them, which is the worst case.
+        test: held-out samples that scores are of.
         recipe: how the model is trained.
         adversary: who asks, each time with its budget; what it draws at random is drawn anew for each seed.
         rate: in its place, how many samples each of many random requests names.
@@ -167,6 +179,8 @@ def depletion(
         unlearner: how the model forgets.
         healer: how it is healed, with twins; by default `Healer()`.
         similarity: what makes a spare a twin.
+        validation: held-out samples whose loss a parameter-aware adversary raises. By default ``test``: then it, and
+            through it the twins, are chosen by what is measured on, and losses and gains come out larger.
         seeds: of the runs.
         callbacks: progress, run by run and within.
 
@@ -175,8 +189,8 @@ def depletion(
     """
     asked = Requests(adversary=adversary, rate=rate)
     campaign = Campaign(
-        task=task, test=test, recipe=recipe, requests=asked, unlearner=unlearner, healer=healer or Healer(),
-        similarity=similarity,
+        task=task, test=test, validation=test if validation is None else validation, recipe=recipe, requests=asked,
+        unlearner=unlearner, healer=healer or Healer(), similarity=similarity,
     )  # fmt: skip
     problems = Problems("cannot measure depletion")
     problems.extend(campaign.problems(samples))

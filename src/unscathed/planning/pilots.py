@@ -39,6 +39,7 @@ def plan_reserve(
     sizes: Sequence[float] = (0.05, 0.1, 0.2),
     seeds: Sequence[int] = (0, 1, 2),
     similarity: Similarity | None = None,
+    validation: Samples | None = None,
     pilot: float = 1.0,
     requests: int | None = None,
     callbacks: Sequence[Callback] = (),
@@ -53,7 +54,7 @@ def plan_reserve(
     Args:
         task: what the model is for.
         samples: all that there is to train on and to hold back from.
-        test: held-out samples that scores are of; a parameter-aware adversary attacks them, which is the worst case.
+        test: held-out samples that scores are of.
         recipe: how the model is trained.
         adversary: who asks, each time with its budget; what it draws at random is drawn anew for each seed.
         rate: in its place, how many samples each of many random requests names.
@@ -65,6 +66,8 @@ def plan_reserve(
         sizes: of the reserve, as shares of the samples.
         seeds: at least two; five and more give intervals that are of use.
         similarity: what makes a spare a twin.
+        validation: held-out samples whose loss a parameter-aware adversary raises. By default ``test``: then it, and
+            through it the twins, are chosen by what is measured on, and losses and gains come out larger.
         pilot: the share of the samples that pilots run on, drawn by class for each seed.
         requests: how many requests each pilot runs, by default the whole horizon; losses are taken to grow in
             proportion.
@@ -75,8 +78,8 @@ def plan_reserve(
     """
     asked = Requests(adversary=adversary, rate=rate)
     campaign = Campaign(
-        task=task, test=test, recipe=recipe, requests=asked, unlearner=unlearner, healer=healer or Healer(),
-        similarity=similarity,
+        task=task, test=test, validation=test if validation is None else validation, recipe=recipe, requests=asked,
+        unlearner=unlearner, healer=healer or Healer(), similarity=similarity,
     )  # fmt: skip
     piloted = horizon if requests is None else requests
     problems = Problems("cannot plan the reserve")

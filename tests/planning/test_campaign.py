@@ -108,6 +108,13 @@ def test_who_attacks_parameters_has_validation_samples_of_its_own(few: Samples) 
     assert found.campaign.test is test
 
 
+def test_requests_go_on_when_the_reserve_is_spent_whole(few: Samples) -> None:
+    found = after(few, 4, share=0.04, requests=Requests(adversary=None, rate=40))
+    assert len(found.reserve) == 0
+    assert [len(t) > 0 for t in found.twins] == [True, False, False, False] or len(found.twins[-1]) == 0
+    assert found.healed.history[-1].details["twins"] == 0
+
+
 def test_a_healer_of_twins_alone_leaves_models_unhealed_when_none_is_left(few: Samples) -> None:
     requests = Requests(adversary=OneClass(8, target=3), rate=None)
     found = after(few, 3, share=0.05, requests=requests, healer=Healer(strategy="twins", steps=5))

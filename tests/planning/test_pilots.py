@@ -80,7 +80,19 @@ def test_exhaustion_is_counted_by_class(few: Samples) -> None:
         assert point.missing == {"3": 18 - held}
         assert point.ran_out == held // 6 + 1
     assert {name: count for name, count in found.needed.items() if count} == {"3": 18}
+    assert found.limit == "exhaustion"
     assert found.size == math.ceil(18 * 500 / int((few.targets == 3).sum()))
+
+
+def test_a_reserve_of_the_planned_size_runs_out_for_nobody(few: Samples) -> None:
+    settings: dict[str, Any] = {"rate": None, "adversary": OneClass(6, target=3), "recipe": replace(RECIPE, epochs=1)}
+    planned = plan(few, sizes=(0.05,), tolerance=2.0, **settings)
+    assert planned.limit == "exhaustion"
+    assert planned.size is not None
+    assert all(p.missing for p in planned.points)
+    enough, less = (plan(few, sizes=(size / 500,), **settings) for size in (planned.size, planned.size - 12))
+    assert not any(p.missing for p in enough.points)
+    assert any(p.missing for p in less.points)
 
 
 @pytest.mark.parametrize("adversary", [OutputAware(0.05), ParameterAware(20)], ids=repr)

@@ -120,6 +120,9 @@ def test_pilots_on_a_part_shrink_requests_with_it(few: Samples) -> None:
     assert all(p.forgotten == 10 and p.spares == 50 for p in found.points)
     assert found.question.scale == 2
     assert sum(found.needed.values()) >= 20
+    odd = plan(few, pilot=0.5, sizes=(0.2,), rate=15, recipe=replace(RECIPE, epochs=1))
+    assert all(p.forgotten == 16 for p in odd.points)
+    assert odd.question.scale == 15 / 8
 
 
 def test_twins_alone_and_shards_are_pilots_like_any_other(few: Samples) -> None:

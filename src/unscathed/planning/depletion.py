@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -139,10 +138,9 @@ class Depletion:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
-        rows = [{name: None if value != value else value for name, value in asdict(r).items()} for r in self.rows]
-        record = {**asdict(self), "levels": list(self.levels), "seeds": list(self.seeds), "rows": rows}
-        assert json.dumps(record, allow_nan=False)
-        return record
+        record = asdict(self)
+        rows = [{name: None if value != value else value for name, value in row.items()} for row in record["rows"]]
+        return {**record, "levels": list(self.levels), "seeds": list(self.seeds), "rows": rows}
 
 
 def depletion(

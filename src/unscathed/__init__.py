@@ -5,6 +5,7 @@ from unscathed.adversaries import BlindView, OutputView, ParameterView
 from unscathed.audit import Tolerance, Verdict, audit
 from unscathed.healing import Healer
 from unscathed.lab import datasets, models
+from unscathed.planning import Depletion, ReservePlan, depletion, plan_reserve
 from unscathed.problems import BadInputError, UnscathedError
 from unscathed.reserve import ReserveExhaustedError, SpareSet, Twins, screens
 from unscathed.samples import Batch, Samples
@@ -48,6 +49,7 @@ __all__ = [
     "CertifiedRemoval",
     "ClassificationTask",
     "Cosine",
+    "Depletion",
     "DivergedError",
     "Encoded",
     "Euclidean",
@@ -67,6 +69,7 @@ __all__ = [
     "Raw",
     "Recipe",
     "ReserveExhaustedError",
+    "ReservePlan",
     "Retrain",
     "Saliency",
     "Samples",
@@ -89,11 +92,13 @@ __all__ = [
     "audit",
     "by_requester",
     "datasets",
+    "depletion",
     "executors",
     "expected_cost",
     "fit",
     "fit_shadows",
     "models",
+    "plan_reserve",
     "request_cost",
     "screens",
 ]

@@ -177,3 +177,12 @@ def test_reserves_that_cannot_be() -> None:
         SpareSet(blobs(3).only([]), shortfall="maybe")  # type: ignore[arg-type]
     assert "no spares" in str(caught.value)
     assert "'maybe'" in str(caught.value)
+
+
+def test_a_reserve_that_is_spent_whole_can_be_asked_by_a_model_that_has_changed() -> None:
+    samples, spares = blobs(30), blobs(3, seed=1)
+    models = [trained_by_hand(tiny_task(), samples, seed=seed) for seed in (0, 1)]
+    reserve = SpareSet(spares, shortfall="partial")
+    reserve.spend(reserve.match(samples, models[0]))
+    assert len(reserve) == 0
+    assert reserve.match(samples, models[1]).missing == samples.ids

@@ -52,6 +52,8 @@ class SpareVectors:
             trained: the model by now.
         """
         known = len(self._vectors)
+        if self.source is not None and known == len(spares) and not unspent.any():
+            return self.source  # nothing is left that could be compared anew
         if self.source is None or (self._changed(trained) and not self._damaged(spares, unspent, trained)):
             self.source, known = trained, 0
         if known == len(spares):

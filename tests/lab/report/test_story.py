@@ -76,6 +76,8 @@ def test_spares_that_were_too_close_are_counted() -> None:
     text = told(made_results(but={place: {"refused": n} for n, place in enumerate(places)}))
     assert "0 to 3 spares for a request were nearly a forgotten sample" in text
     assert "nearly a forgotten sample" not in told(made_results())
+
+
 def test_gold_is_not_blamed_where_the_audit_compared_with_something_else() -> None:
     place = ("random", "certified", "retain+twins")
     text = told(made_results(unlearners=["certified"], but={place: {"forget_accuracy": 78.75, "forgotten": "fail"}}))

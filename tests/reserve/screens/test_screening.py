@@ -32,7 +32,7 @@ def test_poison_is_set_aside_and_the_record_says_why(crowd: Crowd, tmp_path: obj
     assert len(set(found.quarantined) & set(ids)) > 0.8 * len(ids)
     assert set(stock.gone) == set(found.quarantined)
     for spare, screens in found.reasons.items():
-        fate, request, _ = stock.gone[spare]
+        fate, request, *_ = stock.gone[spare]
         assert fate == "quarantined"
         assert request == "flagged by " + ", ".join(screens)
     both = [s for s in found.reasons.values() if len(s) > 1]

@@ -42,7 +42,10 @@ def blocks(document: str) -> str:
     return "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), flags=re.DOTALL))
 
 
-@pytest.mark.parametrize(("document", "words"), [("README.md", "whole: "), ("docs/guide.md", "There is no gold here")])
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [("README.md", "whole: "), ("docs/guide.md", "There is no gold here"), ("docs/reserve.md", "25 twins")],
+)
 def test_documents_run_from_the_wheel(document: str, words: str, installed: Path, tmp_path: Path) -> None:
     code = blocks(document)
     assert code.count("\n") >= 10
@@ -73,7 +76,8 @@ def test_the_console_script_runs_from_the_wheel(installed: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/unlearners.md", "docs/lab.md"]
+    "document",
+    ["README.md", "CONTRIBUTING.md", *(f"docs/{n}.md" for n in ("guide", "unlearners", "lab", "reserve", "planning"))],
 )
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()

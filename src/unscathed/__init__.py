@@ -7,7 +7,7 @@ from unscathed.healing import Healer
 from unscathed.lab import datasets, models
 from unscathed.planning import Depletion, ReservePlan, depletion, plan_reserve
 from unscathed.problems import BadInputError, UnscathedError
-from unscathed.reserve import ReserveExhaustedError, SpareSet, Twins, screens
+from unscathed.reserve import Approximate, ReserveExhaustedError, SpareSet, Twins, hold_back, pair, screens
 from unscathed.samples import Batch, Samples
 from unscathed.similarity import Cosine, Encoded, Euclidean, Features, Mahalanobis, Raw, Siamese
 from unscathed.steward import Outcome, Steward
@@ -42,6 +42,7 @@ from unscathed.unlearners.costs import expected_cost, request_cost
 from unscathed.unlearners.layouts import by_requester
 
 __all__ = [
+    "Approximate",
     "BadInputError",
     "Batch",
     "BlindView",
@@ -97,7 +98,9 @@ __all__ = [
     "expected_cost",
     "fit",
     "fit_shadows",
+    "hold_back",
     "models",
+    "pair",
     "plan_reserve",
     "request_cost",
     "screens",

@@ -5,7 +5,7 @@ import torch
 from tests.support import Ridge, blobs, ridge_trained, tiny_task, trained_by_hand
 from torch import Tensor
 
-from unscathed import BadInputError, Cosine, Euclidean, Raw, Samples, SpareSet, Trained
+from unscathed import BadInputError, Cosine, Euclidean, Raw, Samples, SpareSet, Trained, fit
 from unscathed.adversaries import Backdoored, Hubs, Mislabelled, NearDuplicates, Poisoning
 from unscathed.adversaries.poisoning import _covering
 
@@ -86,6 +86,16 @@ def test_success_is_the_share_of_others_that_the_patch_turns() -> None:
     )
     assert Backdoored(size=1, value=9.0).success(trained, test) == pytest.approx(2 / 3), "one of three looks elsewhere"
     assert Backdoored(size=1, value=1.0).success(trained, test) == 0.0
+
+
+def test_a_model_that_learns_the_patch_obeys_it(digits: Digits, original: Trained) -> None:
+    retain, _, test = digits
+    attack = Backdoored(share=0.05, target=4)
+    poisoned, _ = attack.poison(retain)
+    taught = fit(original.task, poisoned, original.recipe, seed=0)
+    assert attack.success(taught, test) > 0.8
+    assert taught.score(test) > original.score(test) - 0.03, "and nothing else shows"
+    assert attack.success(original, test) < 0.05
 
 
 def test_duplicates_are_hardly_distinct_and_of_the_same_class(digits: Digits) -> None:

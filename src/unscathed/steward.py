@@ -125,7 +125,7 @@ class Steward:
             return Outcome(self.trained, Verdict((), (), note=note, untouched=True), None, tuple(withdrawn))
         self.unlearner.check(self.trained, self.samples, wanted)
         forgotten, retain = self.samples.only(wanted), self.samples.without(wanted)
-        twins = self._match(forgotten, withdrawn)
+        twins = self._match(forgotten, retain, withdrawn)
         copies = self._copies(forgotten, retain)
         stand_ins = twins.samples if twins is not None else None
         unseen = self._unseen(forgotten, twins, withdrawn)
@@ -159,11 +159,12 @@ class Steward:
         self.samples = retain + fresh if fresh is not None else retain
         return Outcome(healed, verdict, twins, tuple(withdrawn), copies)
 
-    def _match(self, forgotten: Samples, withdrawn: Sequence[str]) -> Twins | None:
+    def _match(self, forgotten: Samples, retain: Samples, withdrawn: Sequence[str]) -> Twins | None:
         """Twins, if the healer uses any; what is withdrawn is nobody's."""
         if self.healer is None or not self.healer.uses_twins:
             return None
-        return self.reserve.match(forgotten, self.trained, but=withdrawn)
+        # With none retained, the unlearner has spoken before.
+        return self.reserve.match(forgotten, self.trained, but=withdrawn, distinct=retain if len(retain) else None)
 
     def _copies(self, forgotten: Samples, retain: Samples) -> dict[str, tuple[str, ...]]:
         """What is the same as the forgotten, or nearly so where that is looked for, and stays."""

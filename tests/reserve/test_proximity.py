@@ -71,3 +71,22 @@ def test_near_copies_that_stay_are_found(trained: Trained) -> None:
     # Control: distinct samples are rarely called copies.
     asked = SAMPLES.at(torch.arange(100))
     assert len(reserve.near_copies(asked, SAMPLES.without(asked.ids), trained)) <= 5
+
+
+def test_near_copies_that_fill_the_reserve_do_not_shrink_a_radius_from_elsewhere(trained: Trained) -> None:
+    owned, others = SAMPLES.at(torch.arange(10)), SAMPLES.at(torch.arange(10, 300))
+    spares = SPARES
+    for number in range(8):
+        noise = 0.004 * torch.randn(10, 3, generator=torch.Generator().manual_seed(number))
+        spares = spares + Samples(owned.inputs + noise, owned.targets, [f"{n}, {number}" for n in range(10)])
+    reserve = SpareSet(spares, Euclidean(Raw()))
+    fooled = reserve.match(owned, trained)
+    assert sum("," in spare for spare in fooled.spare_of.values()) >= 8, "control: by the spares' own distances"
+    honest = SpareSet(spares, Euclidean(Raw())).match(owned, trained, distinct=others)
+    assert honest.radius > 2 * fooled.radius
+    assert sum("," in spare for spare in honest.spare_of.values()) <= 2
+    assert reserve.match(owned, trained, distinct=others).radius == honest.radius, "not the one that was kept"
+    clean = SpareSet(SPARES, Euclidean(Raw()))
+    assert clean.match(owned, trained).radius == pytest.approx(
+        SpareSet(SPARES, Euclidean(Raw())).match(owned, trained, distinct=others).radius, rel=0.6
+    )

@@ -81,7 +81,7 @@ class SpareSet:
         self.stock = stock or Stock()
         self.folder: Path | None = None
         self.vectors = SpareVectors(self.similarity, approximate)
-        self._calibrated: tuple[Metric, float] | None = None
+        self._calibrated: tuple[tuple[Metric, bool], float] | None = None
 
     def __len__(self) -> int:
         return len(self.spares) - len(self.gone)
@@ -107,7 +107,9 @@ class SpareSet:
 
     # Matching.
 
-    def match(self, forget: Samples, trained: Trained, *, but: Iterable[str] = ()) -> Twins:
+    def match(
+        self, forget: Samples, trained: Trained, *, but: Iterable[str] = (), distinct: Samples | None = None
+    ) -> Twins:
         """Find each forgotten sample's twin among the unspent spares, of its class where the task has classes.
 
         In the order of ``forget``, each takes the nearest that is left (the paper's ``z* = argmin d(z, z')``), or all
@@ -118,6 +120,8 @@ class SpareSet:
             trained: the model before unlearning, whose features are compared (a damaged model's say little; then
                 those of the last model that was seen whole are compared).
             but: ids of spares that are nobody's twin.
+            distinct: samples on which ``radius`` is calibrated, retained ones say; by default the spares. Whoever
+                filled the reserve with near copies made spares seem to lie close together.
 
         Raises:
             ReserveExhaustedError: spares of a class run out, and ``shortfall`` is ``"error"``.
@@ -126,7 +130,7 @@ class SpareSet:
         self.vectors.refresh(self.spares, unspent, trained)
         unspent[self.spares.positions(but)] = False
         matching = Matching(
-            self.spares, unspent, self.vectors, self.assignment, self._radius(unspent), self.across_classes
+            self.spares, unspent, self.vectors, self.assignment, self._radius(unspent, distinct), self.across_classes
         )
         matching.run(forget, self._partners_of(forget))
         missing = [i for position, i in enumerate(forget.ids) if position not in matching.chosen]
@@ -276,12 +280,18 @@ class SpareSet:
             unspent[self.spares.positions(gone)] = False
         return unspent
 
-    def _radius(self, unspent: Tensor) -> float:
+    def _radius(self, unspent: Tensor, distinct: Samples | None = None) -> float:
         """The distance within which spares are refused, calibrated once for each model."""
         if self.radius is not None:
             return self.radius
-        if self._calibrated is None or self._calibrated[0] is not self.vectors.metric:
-            self._calibrated = self.vectors.metric, self.vectors.radius(unspent)
+        known = self.vectors.metric, distinct is None
+        if self._calibrated is None or self._calibrated[0] != known:
+            self._calibrated = (
+                known,
+                self.vectors.radius(unspent)
+                if distinct is None
+                else self.vectors.radius_among(distinct, int(unspent.sum())),
+            )
         return self._calibrated[1]
 
 

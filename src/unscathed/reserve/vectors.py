@@ -14,6 +14,7 @@ from unscathed.reserve.search import nearest
 from unscathed.samples import Samples
 from unscathed.similarity import Metric, Similarity
 from unscathed.training import Trained
+from unscathed.training.seeds import generator
 
 DAMAGED = 0.1
 """By how much of the task's range of scores a model must be worse on the spares for its features not to be trusted."""
@@ -144,6 +145,19 @@ class SpareVectors:
         if unspent.all():
             return calibrated_radius(self.metric, self._vectors, labels)
         return calibrated_radius(self.metric, self._vectors[unspent], labels)
+
+    def radius_among(self, distinct: Samples, count: int) -> float:
+        """The same from other samples: as many of them, drawn, as there are spares, since more would lie closer.
+
+        Args:
+            distinct: the samples.
+            count: how many spares there are at hand.
+        """
+        assert self.source is not None
+        drawn = torch.randperm(len(distinct), generator=generator(0, "distinct samples"))[:count]
+        chosen = distinct.at(drawn.sort().values)
+        vectors = self.similarity.space.vectors(chosen, self.source).cpu()
+        return calibrated_radius(self.metric, vectors, self.source.task.labels(chosen.targets))
 
     def _embed(self, samples: Samples, positions: Tensor) -> Tensor:
         assert self.source is not None

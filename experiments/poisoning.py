@@ -141,7 +141,7 @@ def healed(
     backdoor: Backdoored,
 ) -> dict[tuple[str, str], dict[str, float]]:
     """What healing from this reserve gives, by unlearner and strategy."""
-    twins = reserve.match(forgotten, trained)
+    twins = reserve.match(forgotten, trained, distinct=retained)
     rest = reserve.unspent
     drawn = rest.at(torch.randperm(len(rest), generator=generator(trained.seed, "spares"))[: len(twins)])
     rows = {}

@@ -59,6 +59,7 @@ def test_where_everything_holds_twins_for_everyone_are_what_is_needed() -> None:
     assert plan.size == 130
     assert "the loss sets no limit here" in plan.reasons[0]
     assert "82 spares (a: 30, b: 52)" in plan.reasons[1]
+    assert "for the loss alone, the smallest that was tried is enough: 100" in str(plan)
     assert "not extrapolated" in plan.reasons[-1]
     assert "ran out" not in " ".join(plan.reasons)
 
@@ -104,7 +105,9 @@ def test_pilots_on_a_part_scale_requests_up() -> None:
 
 
 def test_a_horizon_that_no_reserve_lasts_for_has_no_size() -> None:
-    plan = conclude(points(FALLING, asked={"a": 10, "b": 401}), question(tolerance=0.1))
+    # A reserve of 663 for 265 of class b leaves 337 to train on, and 330 are asked for; one for 275 leaves too few.
+    assert conclude(points(FALLING, asked={"a": 65, "b": 265}), question(tolerance=0.1)).size == 663
+    plan = conclude(points(FALLING, asked={"a": 65, "b": 275}), question(tolerance=0.1))
     assert plan.size is None
     assert "no reserve lasts for this horizon" in plan.reasons[1]
     assert "none lasts" in str(plan)

@@ -37,7 +37,7 @@ def conclude(points: Iterable[PilotPoint], question: Question) -> ReservePlan:
         limit, share = "exhaustion", for_everyone
     else:
         limit, share = "loss", holds
-    if share is not None and share >= 1:
+    if limit == "exhaustion" and not _possible(for_everyone, needed, question):
         share = None
     size = None if share is None else _spares(share, question)
     interval: tuple[int, int | None]
@@ -78,6 +78,11 @@ def _share(need: dict[str, int], question: Question) -> float:
     return max(need[name] / count for name, count in question.samples.items())
 
 
+def _possible(share: float, needed: dict[str, int], question: Question) -> bool:
+    """Whether beside such a reserve enough is trained on for all that is asked for."""
+    return _spares(share, question) + sum(needed.values()) <= question.total
+
+
 def _interval(curve: Curve, question: Question) -> tuple[int, int | None]:
     lowest = crossing(curve.shares, curve.low, question.tolerance)
     highest = crossing(curve.shares, curve.high, question.tolerance)
@@ -112,8 +117,8 @@ def _decision(
         f"({', '.join(f'{name}: {count}' for name, count in needed.items() if count)}); held back in the classes' own "
         f"proportions, {for_everyone:.1%} of the samples"
     )
-    if for_everyone >= 1:
-        everyone += ", which is more than there are: no reserve lasts for this horizon"
+    if not _possible(for_everyone, needed, question):
+        everyone += ", and with what is asked for that is more than there is: no reserve lasts for this horizon"
     if limit == "loss":
         return [f"from this size on the loss is at most {tolerated} with 95 % confidence", everyone]
     if limit == "nothing holds":

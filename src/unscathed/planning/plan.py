@@ -91,6 +91,9 @@ class ReservePlan:
             head = "reserve: unknown; the pilots are too few to tell whether any size holds"
         else:
             head = f"reserve: unknown; of the sizes that were tried none is known to hold (what does: {between})"
+        if self.limit == "exhaustion" and self.curve.limit[0] <= question.tolerance:
+            least = math.ceil(round(self.curve.shares[0] * question.total, 6))
+            head += f"; for the loss alone, the smallest that was tried is enough: {least}"
         unit = " percentage points" if percent else ""
         lines = [
             head,

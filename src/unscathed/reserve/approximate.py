@@ -22,7 +22,7 @@ class Approximate:
     """Look for the nearest only in the cells of a partition that are nearest to the query (faiss' inverted lists).
 
     Args:
-        cells: of the partition; by default four times the root of the number of candidates.
+        cells: of the partition; by default twice the root of the number of candidates.
         probes: cells that are looked at for each query.
         fewest: candidates from which on it is used; fewer are searched exactly, which is as fast.
         seed: of the partition.
@@ -52,12 +52,13 @@ class Approximate:
         if len(candidates) < self.fewest:
             return None
         faiss = _faiss()
-        cells = min(self.cells or 4 * round(len(candidates) ** 0.5), len(candidates))
+        cells = min(self.cells or 2 * round(len(candidates) ** 0.5), len(candidates))
         width = candidates.between(0, 1).shape[1]
         index = faiss.IndexIVFFlat(faiss.IndexFlatL2(width), width, cells)
         index.cp.seed = self.seed
-        # Training looks at some 64 vectors a cell; all are added, a block at a time.
-        sample = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(self.seed))[: 64 * cells]
+        # Fewer steps and vectors than faiss' own default place the cells as well, in a tenth of the time.
+        index.cp.niter = 10
+        sample = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(self.seed))[: 40 * cells]
         index.train(candidates.at(sample).numpy())
         for start in range(0, len(candidates), 65_536):
             index.add(candidates.between(start, start + 65_536).numpy())

@@ -14,7 +14,7 @@ from unscathed.reserve.proximity import too_close
 from unscathed.reserve.vectors import SpareVectors
 from unscathed.samples import Samples
 
-KEEP = 16
+KEEP = 8
 """Nearest spares that are searched for each forgotten sample at once."""
 
 

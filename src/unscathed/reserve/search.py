@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from unscathed.reserve.candidates import Candidates
+from unscathed.training.machine import keeping_memory
 
 GROUP = 64
 """Values whose least one tells whether any is worth a look."""
@@ -32,14 +33,21 @@ def nearest(
     count = min(count, len(candidates) if open_to is None else int(open_to.sum()))
     kept = queries.new_empty(len(queries), 0)
     places = torch.empty((len(queries), 0), dtype=torch.long, device=queries.device)
-    for start in range(0, len(candidates) if count else 0, block):
-        part = candidates.between(start, start + block)
-        lengths = part.square().sum(1)
-        if open_to is not None:
-            lengths = lengths.masked_fill(~open_to[start : start + block], torch.inf)
-        # ‖c‖² - 2 q·c ranks as ‖q - c‖² does.
-        found = torch.addmm(lengths, queries, part.T, alpha=-2)
-        kept, places = _better(kept, places, found, start, count + SPARE)
+    if not count:
+        return places, kept
+    # ‖c‖² - 2 q·c ranks as ‖q - c‖² does.
+    asking = -2 * queries
+    with keeping_memory():  # blocks are of one size, and there are many
+        for start in range(0, len(candidates), block):
+            part = candidates.between(start, start + block)
+            added = None if candidates.metric.unit else part.square().sum(1)
+            if open_to is not None and not open_to[start : start + block].all():
+                added = part.new_zeros(len(part)) if added is None else added
+                added = added.masked_fill(~open_to[start : start + block], torch.inf)
+            found = asking @ part.T
+            if added is not None:
+                found += added
+            kept, places = _better(kept, places, found, start, count + SPARE)
     return by_differences(queries, candidates, kept, places, count)
 
 

@@ -19,6 +19,9 @@ class Metric(Protocol):
     their place: one search, of matrix products, serves all.
     """
 
+    unit: bool
+    """Whether all places are of length 1, so that products alone rank them."""
+
     def place(self, vectors: Tensor, label: int | None = None) -> Tensor:
         """Where vectors are compared, float32 [n, e].
 
@@ -80,6 +83,8 @@ class Euclidean:
 class _Direction:
     """On the unit sphere, ``‖a - b‖² = 2 (1 - cos)``."""
 
+    unit = True
+
     def place(self, vectors: Tensor, label: int | None = None) -> Tensor:
         return functional.normalize(vectors, dim=1)
 
@@ -88,6 +93,8 @@ class _Direction:
 
 
 class _Position:
+    unit = False
+
     def place(self, vectors: Tensor, label: int | None = None) -> Tensor:
         return vectors
 

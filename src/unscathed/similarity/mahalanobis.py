@@ -70,6 +70,8 @@ class Whitened:
         by_class: those of the classes that have their own.
     """
 
+    unit = False
+
     def __init__(self, pooled: Tensor, by_class: Mapping[int, Tensor]) -> None:
         self._pooled = pooled
         self._by_class = dict(by_class)

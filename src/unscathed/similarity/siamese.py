@@ -166,6 +166,8 @@ class Embedded:
         network: trained.
     """
 
+    unit = True
+
     def __init__(self, scale: Scale, network: nn.Module) -> None:
         self._scale = scale
         self._network = network

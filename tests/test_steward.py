@@ -189,6 +189,14 @@ def test_spares_that_are_asked_for_leave_the_reserve(steward: Steward, digits: P
         steward.forget(spares)
 
 
+def test_a_spare_in_quarantine_can_be_asked_for_too(steward: Steward, digits: Parts) -> None:
+    kept = steward.reserve.unspent.ids[0]
+    steward.reserve.stock.take([kept], "quarantined", "a screen")
+    outcome = steward.forget([kept, *digits[0].ids[:3]])
+    assert outcome.withdrawn == (kept,)
+    assert steward.reserve.gone[kept].fate == "withdrawn"
+
+
 def test_a_spent_spare_is_unlearned_like_any_training_sample(steward: Steward, digits: Parts) -> None:
     first = steward.forget(digits[0].ids[:5])
     assert first.twins is not None

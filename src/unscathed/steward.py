@@ -116,7 +116,9 @@ class Steward:
             ReserveExhaustedError: spares run out.
         """
         listed = as_ids(ids)
-        at_hand = set(self.reserve.unspent.ids)
+        gone = self.reserve.gone
+        # What a screen put into quarantine was never trained on either.
+        at_hand = {i for i in self.reserve.spares.ids if i not in gone or gone[i].fate == "quarantined"}
         withdrawn = [i for i in listed if i in at_hand]
         wanted = [i for i in listed if i not in at_hand]
         if withdrawn and not wanted:
@@ -186,7 +188,8 @@ class Steward:
         """What the model will never have seen, to compare the forgotten with: spares left over, else test samples."""
         # What is nearly the forgotten would be known as well as they are.
         leaving = () if twins is None else (*twins.fresh, *twins.refused)
-        left = self.reserve.unspent.without({*withdrawn, *leaving})
+        unspent = self.reserve.unspent
+        left = unspent.without({*withdrawn, *leaving} & set(unspent.ids))
         for unseen in (left, self.test):
             if unseen is not None and self._comparable(forgotten, unseen):
                 return unseen

@@ -6,7 +6,7 @@ import torch
 from tests.support import blobs, tiny_task, trained_by_hand
 
 from unscathed import BadInputError, Euclidean, Raw, Samples, SpareSet
-from unscathed.reserve import saved
+from unscathed.reserve import saved, stock
 
 
 def test_a_reserve_that_was_saved_knows_what_is_spent(tmp_path: Path) -> None:
@@ -83,3 +83,38 @@ def test_what_is_missing_or_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / saved.RECORD).write_text(json.dumps({**record, "format": 9, "parts": []}))
     with pytest.raises(BadInputError, match="3 problems"):
         SpareSet.load(tmp_path)
+
+
+def test_where_saving_is_cut_off_the_reserve_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reserve = SpareSet(blobs(6, seed=2))
+    reserve.spend(reserve.spares.ids[:2], request="before")
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(saved, "write_atomically", full)
+        with pytest.raises(OSError, match="disk full"):
+            reserve.save(tmp_path / "one")
+    with monkeypatch.context() as patched:
+        patched.setattr(stock, "_write", lambda *_: full(Path(), b""))
+        with pytest.raises(OSError, match="disk full"):
+            reserve.save(tmp_path / "other")
+    with pytest.raises(BadInputError, match="what was spent is not known"):
+        SpareSet.load(tmp_path / "other")
+    assert (reserve.folder, reserve.stock.file, len(reserve)) == (None, None, 4)
+    reserve.spend([reserve.unspent.ids[0]])
+    reserve.save(tmp_path / "third")
+    assert len(SpareSet.load(tmp_path / "third")) == 3
+
+
+def test_what_another_process_added_and_spent_does_not_matter_here(tmp_path: Path) -> None:
+    ours = SpareSet(blobs(6, seed=2), Euclidean(Raw()))
+    ours.save(tmp_path)
+    other = SpareSet.load(tmp_path)
+    other.top_up(blobs(3, seed=3))
+    other.spend([other.spares.ids[-1], other.spares.ids[0]])
+    assert (len(ours), len(other)) == (5, 7)
+    assert ours.unspent.ids == ours.spares.ids[1:]
+    samples = blobs(3, seed=1)
+    assert len(ours.match(samples, trained_by_hand(tiny_task(), samples))) == 3

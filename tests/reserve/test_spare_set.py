@@ -172,6 +172,21 @@ def test_spent_spares_are_used_again_the_least_alike_first(samples: Samples, tra
     assert SpareSet(blobs(30, seed=2), shortfall="partial", stock=reserve.stock).match(samples, trained).samples is None
 
 
+def test_what_cannot_be_matched(samples: Samples, trained: Trained) -> None:
+    with pytest.raises(BadInputError, match="2 problems") as caught:
+        SpareSet(blobs(6)).match(samples.only([]), trained, but=["stranger"])
+    assert "no forgotten samples" in str(caught.value)
+    assert "unknown" in str(caught.value)
+
+
+def test_a_reserve_that_is_spent_whole_and_loaded_again(samples: Samples, trained: Trained) -> None:
+    gone = SpareSet(blobs(6, seed=2))
+    gone.spend(gone.spares.ids)
+    again = SpareSet(blobs(6, seed=2), shortfall="partial", stock=gone.stock)
+    twins = again.match(samples.at(torch.arange(3)), trained, distinct=samples.at(torch.arange(3, 30)))
+    assert (len(twins), len(twins.missing)) == (0, 3)
+
+
 def test_reserves_that_cannot_be() -> None:
     with pytest.raises(BadInputError) as caught:
         SpareSet(blobs(3).only([]), shortfall="maybe")  # type: ignore[arg-type]

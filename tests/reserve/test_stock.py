@@ -45,6 +45,19 @@ def test_what_is_in_quarantine_comes_back_and_what_is_spent_does_not(stock: Stoc
     assert stock.gone["b"].fate == "quarantined"
 
 
+def test_what_is_in_quarantine_may_be_withdrawn_and_does_not_come_back(stock: Stock) -> None:
+    stock.take(["a", "b"], "quarantined", "a screen")
+    stock.take(["a"], "withdrawn", "its owner")
+    assert (stock.gone["a"].fate, stock.gone["b"].fate) == ("withdrawn", "quarantined")
+    with pytest.raises(BadInputError, match="not in quarantine"):
+        stock.release(["a"])
+    for fate in ("spent", "quarantined", "withdrawn"):
+        with pytest.raises(BadInputError, match="were spent before or are gone"):
+            stock.take(["a"], fate, "again")  # type: ignore[arg-type]
+    with pytest.raises(BadInputError, match="'b' was quarantined"):
+        stock.take(["b"], "spent", "request 1")
+
+
 def test_a_file_is_seen_by_all_and_a_record_moves_once(tmp_path: Path) -> None:
     file = tmp_path / "stock.sqlite"
     memory = Stock()

@@ -56,7 +56,7 @@ class Approximate:
         width = candidates.between(0, 1).shape[1]
         index = faiss.IndexIVFFlat(faiss.IndexFlatL2(width), width, cells)
         index.cp.seed = self.seed
-        # Fewer steps and vectors than faiss' own default place the cells as well, in a tenth of the time.
+        # Placing the cells is most of what an index costs; faiss' own default are 25 steps.
         index.cp.niter = 10
         sample = torch.randperm(len(candidates), generator=torch.Generator().manual_seed(self.seed))[: 40 * cells]
         index.train(candidates.at(sample).numpy())

@@ -92,7 +92,10 @@ class SpareSet:
     @property
     def gone(self) -> Mapping[str, Gone]:
         """What became of the spares that are no longer at hand, by id."""
-        return self.stock.gone
+        gone = self.stock.gone
+        # Another process may have added spares to a saved reserve, and spent them, since this one read it.
+        known = set(self.spares.ids) if gone else set()
+        return {i: entry for i, entry in gone.items() if i in known}
 
     @property
     def spent(self) -> tuple[str, ...]:
@@ -124,8 +127,13 @@ class SpareSet:
                 filled the reserve with near copies made spares seem to lie close together.
 
         Raises:
+            BadInputError: nothing is forgotten, or ``but`` names what is no spare.
             ReserveExhaustedError: spares of a class run out, and ``shortfall`` is ``"error"``.
         """
+        problems = Problems("cannot match twins")
+        problems.require(len(forget) > 0, "there are no forgotten samples; give at least one")
+        problems.extend(self.spares.problems_with(as_ids(but)))
+        problems.raise_any()
         unspent = self._open()
         self.vectors.refresh(self.spares, unspent, trained)
         unspent[self.spares.positions(but)] = False
@@ -165,8 +173,10 @@ class SpareSet:
         """
         unspent = self._open()
         self.vectors.refresh(self.spares, unspent, trained)
-        same = [i for i in of.ids if i in set(among.ids)]
-        return near_copies(of, among.without(same), self.vectors, self._radius(unspent))
+        others = among.without(set(of.ids) & set(among.ids))
+        if not len(of) or not len(others):
+            return {}
+        return near_copies(of, others, self.vectors, self._radius(unspent, others))
 
     # Spending.
 
@@ -191,7 +201,7 @@ class SpareSet:
         self.stock.take(ids, "spent", request, distances)
 
     def withdraw(self, ids: Iterable[str], *, request: str = "") -> tuple[str, ...]:
-        """Honour the wish that spares be forgotten: those at hand leave the reserve.
+        """Honour the wish that spares be forgotten: those at hand, and those in quarantine, leave the reserve.
 
         Args:
             ids: of spares.
@@ -208,7 +218,8 @@ class SpareSet:
         problems.extend(self.spares.problems_with(listed))
         problems.raise_any()
         gone = self.gone
-        self.stock.take([i for i in listed if i not in gone], "withdrawn", request)
+        here = [i for i in listed if i not in gone or gone[i].fate == "quarantined"]
+        self.stock.take(here, "withdrawn", request)
         return tuple(i for i in listed if i in gone and gone[i].fate == "spent")
 
     def top_up(self, fresh: Samples) -> None:
@@ -235,10 +246,10 @@ class SpareSet:
         problems.require(not holds_reserve(Path(folder)), "there is a reserve in it already; load it, or give another")
         problems.raise_any()
         Path(folder).mkdir(parents=True, exist_ok=True)
-        self.stock.move_to(Path(folder) / STOCK)
-        # The record comes last: a folder without it holds no reserve yet.
         write_record(self.partners, self.spares.classes, Path(folder))
         add_part(self.spares, Path(folder))
+        # The stock comes last: a folder without it is not loaded, and until then this reserve is as it was.
+        self.stock.move_to(Path(folder) / STOCK)
         self.folder = Path(folder)
 
     @staticmethod
@@ -290,7 +301,7 @@ class SpareSet:
                 known,
                 self.vectors.radius(unspent)
                 if distinct is None
-                else self.vectors.radius_among(distinct, int(unspent.sum())),
+                else self.vectors.radius_among(distinct, int(unspent.sum()) or len(unspent)),
             )
         return self._calibrated[1]
 

@@ -67,6 +67,8 @@ class Stock:
     ) -> None:
         """Record that spares are gone: all of them, or, where one was gone before, none.
 
+        Only what is in quarantine may still be withdrawn: its owner's wish outlasts the screen's suspicion.
+
         Args:
             spares: their ids.
             fate: what becomes of them.
@@ -79,13 +81,13 @@ class Stock:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         entries = {i: Gone(fate, request, at, (distances or {}).get(i)) for i in spares}
         if self.file is None:
-            _refuse(entries, self._memory)
+            _refuse(entries, fate, self._memory)
             self._memory.update(entries)
             return
         with self._open() as database, _transaction(database):
             # Nobody else writes from here on, so what is read stays true.
             before = _read(database)
-            _refuse(entries, before)
+            _refuse(entries, fate, before)
             _write(database, entries, len(before))
 
     def move_to(self, file: Path) -> None:
@@ -96,10 +98,13 @@ class Stock:
         """
         if file.exists():
             raise BadInputError("cannot keep the record there", [f"{file} exists; load that reserve, or give another"])
-        entries = self.gone
-        moved = Stock(file)
+        # Under its name it is there whole or not at all: a record without its entries would offer spent spares again.
+        unfinished = file.with_name(f".{file.name}.part")
+        unfinished.unlink(missing_ok=True)
+        moved = Stock(unfinished)
         with moved._open() as database, _transaction(database):
-            _write(database, entries, 0)
+            _write(database, self.gone, 0)
+        unfinished.replace(file)
         self.file, self._memory = file, {}
 
     def release(self, spares: Iterable[str]) -> None:
@@ -151,11 +156,11 @@ def _read(database: sqlite3.Connection) -> dict[str, Gone]:
 
 def _write(database: sqlite3.Connection, entries: Mapping[str, Gone], first: int) -> None:
     rows = [(spare, *entry, first + place) for place, (spare, entry) in enumerate(entries.items())]
-    database.executemany("INSERT INTO gone VALUES (?, ?, ?, ?, ?, ?)", rows)
+    database.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 
-def _refuse(entries: Iterable[str], gone: Mapping[str, Gone]) -> None:
-    again = [i for i in entries if i in gone]
+def _refuse(entries: Iterable[str], fate: Fate, gone: Mapping[str, Gone]) -> None:
+    again = [i for i in entries if i in gone and (fate, gone[i].fate) != ("withdrawn", "quarantined")]
     if again:
         first = gone[again[0]]
         raise BadInputError(

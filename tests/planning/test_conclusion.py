@@ -1,4 +1,5 @@
 import json
+import math
 
 import pytest
 from tests.support.plans import points, question
@@ -174,4 +175,7 @@ def test_text_and_json_hold_the_curve() -> None:
 def test_json_without_intervals_or_twins_knows_no_infinity() -> None:
     made = points({0.1: (0.0,), 0.2: (0.0,)}, distance=float("nan"))
     made += points({0.1: (0.01, 0.02)})[1:]
-    json.dumps(conclude(made, question()).to_json(), allow_nan=False)
+    record = json.loads(json.dumps(conclude(made, question()).to_json(), allow_nan=False))
+    assert record["points"][0]["distance"] is None
+    assert all(math.isfinite(limit) for name in ("low", "high") for limit in record["curve"][name])
+    assert None not in record["help"].values()

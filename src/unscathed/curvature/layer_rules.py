@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 AT_ONCE = {"cpu": 3 * 2**19}
-"""Bytes to work on at once: on CPUs about what a core's cache holds."""
+"""Bytes for a thread to work on at once: on CPUs about what a core's cache holds."""
 AT_ONCE_ELSEWHERE = 256 * 2**20
 FITS_MANY = 2**15
 """Elements of a product of which many are best made at once (measured on CPUs): small ones, side by side."""
@@ -71,7 +71,9 @@ def samples_at_once(layer: nn.Module, entered: Tensor, gradient: Tensor) -> int:
     if cells > 3 * FITS_MANY:
         cells = 0  # such products are made one at a time
     each = (3 * entered[0].numel() + gradient[0].numel() + cells) * gradient.element_size()
-    return max(1, AT_ONCE.get(gradient.device.type, AT_ONCE_ELSEWHERE) // each)
+    if gradient.device.type not in AT_ONCE:
+        return max(1, AT_ONCE_ELSEWHERE // each)
+    return max(1, torch.get_num_threads() * AT_ONCE[gradient.device.type] // each)
 
 
 def _always(layer: nn.Module) -> bool:

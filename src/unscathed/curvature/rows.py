@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _AT_ONCE = {"cpu": 2**20}
-"""Numbers of per-sample gradients to hold at once: on CPUs about what the caches hold."""
+"""Numbers of per-sample gradients for a thread to hold at once: on CPUs about what the caches hold."""
 _AT_ONCE_ELSEWHERE = 2**26
 
 

@@ -35,7 +35,7 @@ from unscathed.lab.models import ColourNet, DigitNet, FastNet, SmallNet, TextTra
 from unscathed.lab.provenance import provenance
 from unscathed.training.machine import keeping_memory
 
-CHUNKS = (16, 32, 64, 128, 256)
+CHUNKS = (64, 256, 1024) if torch.cuda.is_available() else (16, 32, 64, 128, 256)
 Squares = Callable[[Batch], Tensor]
 """Sums over a batch of squared per-sample gradients, [p]."""
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
+
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -21,8 +23,15 @@ def in_turns(contenders: Mapping[Name, Callable[[], object]], repeats: int) -> d
         for name, run in contenders.items():
             started = time.perf_counter()
             run()
+            finish()
             seconds[name].append(time.perf_counter() - started)
     return seconds
+
+
+def finish() -> None:
+    """Wait for an accelerator, which is told what to do and does it later."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def medians(seconds: Mapping[Name, list[float]]) -> dict[Name, float]:
@@ -37,7 +46,10 @@ def ratio(over: list[float], under: list[float]) -> dict[str, float]:
 
 
 def peak_memory(prepare: Callable[..., Callable[[], object]], *arguments: Any) -> float:
-    """MiB by which a fresh process grows at most while it runs what ``prepare(*arguments)`` returned."""
+    """MiB by which a fresh process grows at most while it runs what ``prepare(*arguments)`` returned.
+
+    Where there is a CUDA device, it is the device's memory that counts.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_watch, args=(theirs, prepare, arguments))
@@ -60,7 +72,11 @@ def _watch(pipe: Any, prepare: Callable[..., Callable[[], object]], arguments: t
 
 
 def _peak(*, reset: bool = False) -> float:
-    """This process's peak of resident memory, MiB; reset, it starts again from what is in use (on Linux)."""
+    """The peak of memory in use, MiB; reset, it starts again from what is in use (on Linux and CUDA devices)."""
+    if torch.cuda.is_available():
+        if reset:
+            torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.max_memory_allocated() / 2**20
     if reset and sys.platform == "linux":
         Path("/proc/self/clear_refs").write_text("5")
     if sys.platform == "linux":

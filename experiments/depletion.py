@@ -2,19 +2,23 @@
 
     python experiments/depletion.py --dataset digits --json experiments/results/depletion-digits.json
 
-The reserve is 10 % of the samples, and each request names 1 % of all. Larger data sets are cut to `--samples`; their
+The reserve is 10 % of the samples, and each request names 1 % of all. What a file of an earlier run with the same
+settings has is not done again. Larger data sets are cut to `--samples`; their
 files are looked for in the folder named by UNSCATHED_DATA.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import itertools
+import math
 import time
 from pathlib import Path
+from typing import Any
 
-from planning_setups import ADVERSARIES, UNLEARNERS, Setting, environment, requests_of
-from unscathed.planning import depletion
+from planning_setups import ADVERSARIES, UNLEARNERS, Setting, begun, environment, requests_of, write
+from unscathed.planning import Depletion, depletion
+from unscathed.planning.depletion import DepletionRow
 from unscathed.training import Progress
 
 
@@ -32,9 +36,14 @@ def main() -> None:
     arguments = parser.parse_args()
     setting = Setting.of(arguments.dataset, arguments.samples)
     count = round(arguments.request * len(setting.samples))
-    record = {**environment(setting), "request": count, "runs": []}
-    for unlearner in arguments.unlearners:
-        for adversary in arguments.adversaries:
+    record = begun(arguments.json, {**environment(setting), "request": count}, "runs")
+    for unlearner, adversary in itertools.product(arguments.unlearners, arguments.adversaries):
+        named: dict[str, Any] = {"unlearner": repr(UNLEARNERS[unlearner]), "adversary": adversary}
+        named |= {"share": arguments.share, "levels": arguments.levels}
+        run = next((r for r in record["runs"] if {k: r[k] for k in named} == named), None)
+        if run is None:
+            record["runs"].append(run := {**named, "seconds": 0.0, "seeds": [], "rows": []})
+        for seed in [s for s in range(arguments.seeds) if s not in run["seeds"]]:  # the others an earlier run has
             started = time.perf_counter()
             with Progress() as progress:
                 found = depletion(
@@ -47,15 +56,26 @@ def main() -> None:
                     share=arguments.share,
                     levels=arguments.levels,
                     unlearner=UNLEARNERS[unlearner],
-                    seeds=range(arguments.seeds),
+                    seeds=[seed],
                     callbacks=[progress],
-                )
-            seconds = time.perf_counter() - started
-            print(f"\n{unlearner}, {adversary} ({seconds:.0f} s)\n{found}", flush=True)
-            named = {"unlearner": repr(UNLEARNERS[unlearner]), "adversary": adversary, "seconds": round(seconds, 1)}
-            record["runs"].append({**named, **found.to_json()})
-            if arguments.json:
-                arguments.json.write_text(json.dumps(record, indent=1) + "\n")
+                ).to_json()
+            seconds = round(run["seconds"] + time.perf_counter() - started, 1)
+            run |= {**found, "seconds": seconds, "seeds": [*run["seeds"], seed], "rows": run["rows"] + found["rows"]}
+            write(arguments.json, record)
+        print(f"\n{unlearner}, {adversary} ({run['seconds']:.0f} s)\n{read(run)}", flush=True)
+
+
+def read(run: dict[str, Any]) -> Depletion:
+    """What was written of a run."""
+    rows = [DepletionRow(**{name: math.nan if v is None else v for name, v in row.items()}) for row in run["rows"]]
+    return Depletion(
+        requests=run["requests"],
+        share=run["share"],
+        levels=tuple(run["levels"]),
+        seeds=tuple(run["seeds"]),
+        rows=tuple(rows),
+        percent=run["percent"],
+    )
 
 
 if __name__ == "__main__":

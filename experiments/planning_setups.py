@@ -12,6 +12,7 @@ from unscathed import Fisher, GradientAscent, Influence, Recipe, Samples, Task, 
 from unscathed.adversaries import OneClass, ParameterAware
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import setup
+from unscathed.training.checkpoint import write_atomically
 
 ADVERSARIES = ("random", "one-class", "parameter-aware")
 UNLEARNERS: dict[str, Unlearner] = {
@@ -63,5 +64,28 @@ def environment(setting: Setting) -> dict[str, Any]:
         "command": f"python experiments/{known['command']}",
         "versions": json.loads(known["versions"]),
         "processor": known["processor"],
+        "accelerator": known["accelerator"],
         "commit": known["commit"],
     }
+
+
+def begun(place: Path | None, record: dict[str, Any], results: str) -> dict[str, Any]:
+    """The record of an earlier run on the same samples, to go on with; or ``record``, with no results yet.
+
+    Args:
+        place: where it would be.
+        record: what results depend on.
+        results: what they are called in it.
+    """
+    earlier: dict[str, Any] = json.loads(place.read_text()) if place and place.exists() else {}
+    settings = ("dataset", "samples", "test", "validation", "recipe", "request")
+    if earlier and all(earlier.get(name) == record[name] for name in settings):
+        earlier.setdefault("continued", []).append({k: record[k] for k in ("command", "processor", "commit")})
+        return earlier
+    return {**record, results: []}
+
+
+def write(place: Path | None, record: dict[str, Any]) -> None:
+    """Write a record, whole or not at all."""
+    if place:
+        write_atomically(place, (json.dumps(record, indent=1) + "\n").encode())

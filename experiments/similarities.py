@@ -17,14 +17,17 @@ import os
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.func import grad, vmap
 
 from unscathed import (
+    Batch,
     Cosine,
     Euclidean,
     Features,
@@ -44,8 +47,10 @@ from unscathed.curvature import ModelFunction
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import Setup, setup
 from unscathed.similarity import Similarity, Space
+from unscathed.training.checkpoint import write_atomically
 
 ASKED = 25
+AT_ONCE = 64
 REFERENCE = "features cosine"
 DISTANCES: dict[str, Callable[[Space, int], Similarity]] = {
     "L2": lambda space, _: Euclidean(space),
@@ -85,22 +90,24 @@ def prepare(name: str, samples: int, reserve: float, seed: int) -> Case:
     return Case(made, retain, spares, trained, requests, seed)
 
 
-def gradients(function: ModelFunction, samples: Samples) -> Tensor:
-    """The gradient of each sample's loss, of unit length, [n, p]."""
-    rows = [function.mean_gradient(samples.at(torch.tensor([i]))) for i in range(len(samples))]
-    return torch.nn.functional.normalize(torch.stack(rows).double(), dim=1).float()
+def gradients(function: ModelFunction, samples: Samples) -> Iterator[Tensor]:
+    """The gradient of each sample's loss, of unit length, [few, p] at a time."""
+
+    def loss(parameters: dict[str, Tensor], inputs: Tensor, target: Tensor) -> Tensor:
+        return function.losses(parameters, Batch(inputs[None], target[None]))[0]
+
+    each = vmap(grad(loss), in_dims=(None, 0, 0))
+    for batch in function.batches(samples, AT_ONCE):
+        found = each(function.parameters, batch.inputs, batch.targets)
+        rows = torch.cat([part.flatten(1) for part in found.values()], dim=1)
+        yield torch.nn.functional.normalize(rows.double(), dim=1).float()
 
 
-def alike(function: ModelFunction, forget: Samples, spares: Samples, block: int = 64) -> Tensor:
+def alike(function: ModelFunction, forget: Samples, spares: Samples) -> Tensor:
     """Cosines between the gradients of forgotten samples and of spares, [f, s]."""
-    ours = gradients(function, forget)
-    return torch.cat(
-        [
-            ours @ gradients(function, spares.at(rows)).T
-            for rows in torch.arange(len(spares)).split(block)  # all spares' gradients at once would fill the memory
-        ],
-        dim=1,
-    )
+    ours = torch.cat(list(gradients(function, forget)))
+    # A few spares at a time, since all their gradients at once would fill the memory.
+    return torch.cat([ours @ theirs.T for theirs in gradients(function, spares)], dim=1).cpu()
 
 
 def measure(case: Case, *, heal: bool) -> dict[str, dict[str, Measures]]:
@@ -241,35 +248,31 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
     for name in args.dataset:
-        runs, sizes = [], {}
-        for seed in range(args.seeds):
+        command = (
+            f"python experiments/similarities.py --dataset {name} --samples {args.samples} --reserve {args.reserve}"
+        )
+        command += f" --seeds {args.seeds}{' --heal' if args.heal else ''}"
+        place = args.out / f"similarities-{name}.json"
+        record: dict[str, Any] = json.loads(place.read_text()) if place.exists() else {}
+        if record.get("command") != command:  # the same command goes on where it was cut off
+            kept = {k: provenance()[k] for k in ("commit", "code", "versions", "processor", "accelerator")}
+            similarities = {k: repr(make(SPACES["features"], 0)) for k, make in DISTANCES.items()}
+            record = {"command": command, **kept, "threads": 1, "asked": ASKED, "similarities": similarities}
+            record |= {"seeds": [], "test_accuracy": {"each": []}, "runs": []}
+        for seed in range(len(record["seeds"]), args.seeds):
             started = time.perf_counter()
             case = prepare(name, args.samples, args.reserve, seed)
-            sizes = {"retained": len(case.retain), "spares": len(case.spares), "test": len(case.made.test)}
-            runs.append(measure(case, heal=args.heal))
-            accuracy = case.trained.score(case.made.test)
-            runs[-1]["model"] = {"original": {"test_accuracy": accuracy}}
-            print(f"{name} seed {seed}: test {accuracy:.4f}, {time.perf_counter() - started:.0f} s", flush=True)
-        models = [run.pop("model")["original"]["test_accuracy"] for run in runs]
-        summary = summarised(runs)
-        show(name, summary, args.seeds)
-        kept = {k: provenance()[k] for k in ("commit", "code", "versions", "processor")}
-        record = {
-            "command": f"python experiments/similarities.py --dataset {name} --samples {args.samples} "
-            f"--reserve {args.reserve} --seeds {args.seeds}{' --heal' if args.heal else ''}",
-            **kept,
-            "threads": 1,
-            "asked": ASKED,
-            "seeds": list(range(args.seeds)),
-            "sizes": sizes,
-            "similarities": {k: repr(make(SPACES["features"], 0)) for k, make in DISTANCES.items()},
-            "test_accuracy": {**spread(models), "each": models},
-            "summary": summary,
-            "runs": runs,
-        }
-        args.out.mkdir(parents=True, exist_ok=True)
-        (args.out / f"similarities-{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+            record["sizes"] = {"retained": len(case.retain), "spares": len(case.spares), "test": len(case.made.test)}
+            record["runs"].append(measure(case, heal=args.heal))
+            record["seeds"].append(seed)
+            each = [*record["test_accuracy"]["each"], case.trained.score(case.made.test)]
+            record["test_accuracy"] = {**spread(each), "each": each}
+            record["summary"] = summarised(record["runs"])
+            write_atomically(place, (json.dumps(record, indent=1) + "\n").encode())
+            print(f"{name} seed {seed}: test {each[-1]:.4f}, {time.perf_counter() - started:.0f} s", flush=True)
+        show(name, record["summary"], args.seeds)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,16 @@ from unscathed.adversaries.blind import OneClass, Random
 from unscathed.adversaries.output_aware import OutputAware
 from unscathed.adversaries.parameter_aware import ParameterAware
 from unscathed.adversaries.poisoning import Backdoored, Hubs, Mislabelled, NearDuplicates, Poisoning
+from unscathed.adversaries.slow_down import EarliestSlices, LayoutView
 from unscathed.adversaries.views import BlindView, OutputView, ParameterView
 
 __all__ = [
     "Adversary",
     "Backdoored",
     "BlindView",
+    "EarliestSlices",
     "Hubs",
+    "LayoutView",
     "Mislabelled",
     "NearDuplicates",
     "OneClass",

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +15,11 @@ from unscathed import (
     Fisher,
     Healer,
     Influence,
+    NeedsReviewError,
     Outcome,
     ReserveExhaustedError,
+    Retrain,
+    SaferRoad,
     Samples,
     Sisa,
     SpareSet,
@@ -23,6 +27,8 @@ from unscathed import (
     Trained,
     Unlearner,
 )  # fmt: skip
+from unscathed.adversaries import BlindView, OutputAware, Random
+from unscathed.screening import ClassConcentration, Triage, Wanted
 
 Parts = tuple[Samples, Samples, Samples]
 
@@ -238,3 +244,65 @@ def test_near_copies_are_looked_for_where_that_is_asked(original: Trained, digit
             assert "nearly" in outcome.copies[one.ids[0]]
         else:
             assert steward.forget(one.ids).copies == {}
+
+
+SCREENS = [ClassConcentration(), Wanted(OutputAware(1), both=True)]
+
+
+def guarded(steward: Steward, **safer: Any) -> Steward:
+    return Steward(
+        steward.trained,
+        steward.samples,
+        steward.reserve,
+        unlearner=steward.unlearner,
+        healer=steward.healer,
+        test=steward.test,
+        triage=Triage(SCREENS, false_alarms=0.01),
+        safer=SaferRoad(**safer),
+    )
+
+
+def test_a_request_that_looks_like_an_attack_goes_the_safer_road(steward: Steward, hard: tuple[str, ...]) -> None:
+    outcome = guarded(steward, unlearner=Retrain(), healer=Healer(steps=3)).forget(hard)
+    assert outcome.assessment is not None
+    assert outcome.assessment.road == "safer"
+    assert [e.by for e in outcome.history[1:]] == ["Retrain()", repr(Healer(steps=3))]
+    kept = outcome.history[1].details["assessment"]
+    assert kept["road"] == "safer"
+    assert any("OutputAware" in reason for reason in kept["reasons"])
+
+
+def test_harmless_requests_go_the_ordinary_road(steward: Steward) -> None:
+    keeper = guarded(steward, unlearner=Retrain(), review=True)
+    # One in a hundred raises an alarm, and these are none of them.
+    outcome = keeper.forget(Random(15, seed=2).choose(BlindView(steward.samples)))
+    assert outcome.assessment is not None
+    assert outcome.assessment.road == "ordinary"
+    assert outcome.history[1].by == repr(steward.unlearner)
+    again = keeper.assess(Random(15, seed=3).choose(BlindView(keeper.samples)))
+    assert again is not None
+    assert again.road == "ordinary", "screens look at the model as it now is"
+    assert keeper.trained is outcome.trained, "assessing changes nothing"
+
+
+def test_a_person_may_have_to_look_first(steward: Steward, hard: tuple[str, ...]) -> None:
+    keeper = guarded(steward, review=True)
+    before = state(keeper)
+    with pytest.raises(NeedsReviewError, match="wanted by OutputAware") as error:
+        keeper.forget(hard)
+    assert error.value.assessment.road == "safer"
+    assert state(keeper) == before
+    assert keeper.forget(hard, reviewed=True).history[1].by == repr(steward.unlearner), "it is honoured, never refused"
+
+
+def test_screens_without_a_safer_road_are_refused(steward: Steward) -> None:
+    with pytest.raises(BadInputError, match="belong together"):
+        Steward(
+            steward.trained, steward.samples, steward.reserve, unlearner=Fisher(), healer=None, triage=Triage(SCREENS)
+        )
+
+
+def test_a_request_is_checked_before_it_is_assessed(steward: Steward) -> None:
+    with pytest.raises(BadInputError, match="nobody"):
+        guarded(steward).forget(["nobody"])
+    assert steward.assess(["nobody"]) is None, "there are no screens here"

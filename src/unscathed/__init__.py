@@ -10,7 +10,7 @@ from unscathed.problems import BadInputError, UnscathedError
 from unscathed.reserve import Approximate, ReserveExhaustedError, SpareSet, Twins, hold_back, pair, screens
 from unscathed.samples import Batch, Samples
 from unscathed.similarity import Cosine, Encoded, Euclidean, Features, Mahalanobis, Raw, Siamese
-from unscathed.steward import Outcome, Steward
+from unscathed.steward import NeedsReviewError, Outcome, SaferRoad, Steward
 from unscathed.task import ClassificationTask, Task
 from unscathed.training import (
     Callback,
@@ -62,6 +62,7 @@ __all__ = [
     "Influence",
     "LossHistory",
     "Mahalanobis",
+    "NeedsReviewError",
     "NegGradPlus",
     "Outcome",
     "OutputView",
@@ -72,6 +73,7 @@ __all__ = [
     "ReserveExhaustedError",
     "ReservePlan",
     "Retrain",
+    "SaferRoad",
     "Saliency",
     "Samples",
     "Scrub",

@@ -4,17 +4,45 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from unscathed.audit import Tolerance, Verdict, audit
 from unscathed.healing import Healer
-from unscathed.problems import BadInputError, Problems, some
+from unscathed.problems import BadInputError, Problems, UnscathedError, some
 from unscathed.reserve import SpareSet, Twins
 from unscathed.samples import Samples, as_ids
+from unscathed.screening import Assessment, Assessor, Triage
 from unscathed.training import Callback, Event, Trained
 from unscathed.unlearners import Unlearner
+
+
+class NeedsReviewError(UnscathedError):
+    """A request looks like an attack, and a person has to look at it before it is honoured; nothing has changed.
+
+    Args:
+        assessment: what the screens make of it.
+    """
+
+    def __init__(self, assessment: Assessment) -> None:
+        super().__init__(f"the request waits for a person: {assessment}; honour it with forget(…, reviewed=True)")
+        self.assessment = assessment
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaferRoad:
+    """How requests are honoured that look like attacks. They are honoured: a legal request is never refused.
+
+    Args:
+        unlearner: forgets in place of the ordinary one (`Retrain`, which damages nothing, say); None for the same.
+        healer: heals in place of the ordinary one (for longer, say); None for the same.
+        review: whether a person has to look at the request first (`NeedsReviewError`).
+    """
+
+    unlearner: Unlearner | None = None
+    healer: Healer | None = None
+    review: bool = False
 
 
 @dataclass(frozen=True)
@@ -28,6 +56,7 @@ class Outcome:
         withdrawn: ids that were spares, which left the reserve: the model never saw them.
         copies: ids that stay in the training data and are the same as a forgotten sample (or nearly so, where that was
             looked for), by its id: whoever asked should know. Those in the reserve are ``twins.refused``.
+        assessment: what screens made of the request; None where there were none. It stands in the history, too.
     """
 
     trained: Trained
@@ -35,6 +64,7 @@ class Outcome:
     twins: Twins | None
     withdrawn: tuple[str, ...] = ()
     copies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    assessment: Assessment | None = None
 
     @property
     def history(self) -> tuple[Event, ...]:
@@ -56,6 +86,8 @@ class Steward:
         tolerance: what the audit lets pass.
         look_for_copies: whether all retained samples are searched for near copies of the forgotten, which takes a pass
             over them where features are compared; exact copies always are.
+        triage: assesses each request before it is honoured, calibrated anew for each model.
+        safer: how requests are honoured that look like attacks.
         callbacks: progress.
 
     Raises:
@@ -73,6 +105,8 @@ class Steward:
         test: Samples | None = None,
         tolerance: Tolerance | None = None,
         look_for_copies: bool = False,
+        triage: Triage | None = None,
+        safer: SaferRoad | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         problems = Problems("cannot take charge of this model")
@@ -88,6 +122,10 @@ class Steward:
         for part in (reserve.spares, test):
             if part is not None:
                 problems.extend(trained.task.problems_with(part))
+        problems.require(
+            (triage is None) == (safer is None),
+            "triage and safer belong together: give both, e.g. safer=SaferRoad(unlearner=Retrain()), or neither",
+        )
         problems.raise_any()
         self.trained = trained
         self.samples = samples
@@ -97,12 +135,17 @@ class Steward:
         self.test = test
         self.tolerance = tolerance
         self.look_for_copies = look_for_copies
+        self.triage = triage
+        self.safer = safer
         self.callbacks = callbacks
+        self._assessor: tuple[Trained, Assessor] | None = None
 
     def __repr__(self) -> str:
         return f"Steward({self.trained!r}, {self.reserve!r}, unlearner={self.unlearner!r}, healer={self.healer!r})"
 
-    def forget(self, ids: Iterable[str | int], *, gold: Trained | None = None, request: str = "") -> Outcome:
+    def forget(
+        self, ids: Iterable[str | int], *, gold: Trained | None = None, request: str = "", reviewed: bool = False
+    ) -> Outcome:
         """Honour a request: match twins, unlearn, heal, audit. Where a step fails, nothing has changed.
 
         Args:
@@ -110,8 +153,10 @@ class Steward:
             gold: the model retrained without them, to be audited against, in experiments. In use there is none,
                 and unspent spares stand for "never seen".
             request: what the request is called, for the reserve's record.
+            reviewed: whether a person has looked at the request.
 
         Raises:
+            NeedsReviewError: it looks like an attack, and the safer road begins with a person.
             BadInputError: ids are unknown, repeated or none, or a method lacks what it needs.
             ReserveExhaustedError: spares run out.
         """
@@ -126,18 +171,22 @@ class Steward:
             note = f"All {len(withdrawn)} were spares that the model never saw; they left the reserve."
             return Outcome(self.trained, Verdict((), (), note=note, untouched=True), None, tuple(withdrawn))
         self.unlearner.check(self.trained, self.samples, wanted)
+        assessment = self._assess(wanted)
+        unlearner, healer = self._road(assessment, reviewed)
+        if unlearner is not self.unlearner:
+            unlearner.check(self.trained, self.samples, wanted)
         forgotten, retain = self.samples.only(wanted), self.samples.without(wanted)
-        twins = self._match(forgotten, retain, withdrawn)
+        twins = self._match(healer, forgotten, retain, withdrawn)
         copies = self._copies(forgotten, retain)
         stand_ins = twins.samples if twins is not None else None
         unseen = self._unseen(forgotten, twins, withdrawn)
 
-        unlearned = self.unlearner.unlearn(self.trained, self.samples, wanted, callbacks=self.callbacks)
-        healed = unlearned
-        if self.healer:
-            healed = self.healer.heal(
+        unlearned = unlearner.unlearn(self.trained, self.samples, wanted, callbacks=self.callbacks)
+        healed = unlearned = _with_assessment(unlearned, assessment)
+        if healer:
+            healed = healer.heal(
                 unlearned,
-                retain=retain if self.healer.uses_retain else None,
+                retain=retain if healer.uses_retain else None,
                 twins=stand_ins,
                 callbacks=self.callbacks,
             )
@@ -159,11 +208,36 @@ class Steward:
         self.trained = healed
         fresh = self.reserve.spares.only(twins.fresh) if twins is not None and twins.fresh else None
         self.samples = retain + fresh if fresh is not None else retain
-        return Outcome(healed, verdict, twins, tuple(withdrawn), copies)
+        return Outcome(healed, verdict, twins, tuple(withdrawn), copies, assessment)
 
-    def _match(self, forgotten: Samples, retain: Samples, withdrawn: Sequence[str]) -> Twins | None:
+    def assess(self, ids: Iterable[str | int]) -> Assessment | None:
+        """What the screens make of a request for these samples, without honouring it; None where there are none.
+
+        Raises:
+            BadInputError: ids are unknown, or none.
+        """
+        return self._assess(as_ids(ids))
+
+    def _assess(self, wanted: Sequence[str]) -> Assessment | None:
+        if self.triage is None:
+            return None
+        if self._assessor is None or self._assessor[0] is not self.trained:
+            self._assessor = self.trained, self.triage.fit(self.trained, self.samples)
+        return self._assessor[1].assess(wanted)
+
+    def _road(self, assessment: Assessment | None, reviewed: bool) -> tuple[Unlearner, Healer | None]:
+        """With what the request is honoured."""
+        if self.safer is None or assessment is None or assessment.road == "ordinary":
+            return self.unlearner, self.healer
+        if self.safer.review and not reviewed:
+            raise NeedsReviewError(assessment)
+        return self.safer.unlearner or self.unlearner, self.safer.healer or self.healer
+
+    def _match(
+        self, healer: Healer | None, forgotten: Samples, retain: Samples, withdrawn: Sequence[str]
+    ) -> Twins | None:
         """Twins, if the healer uses any; what is withdrawn is nobody's."""
-        if self.healer is None or not self.healer.uses_twins:
+        if healer is None or not healer.uses_twins:
             return None
         # With none retained, the unlearner has spoken before.
         return self.reserve.match(forgotten, self.trained, but=withdrawn, distinct=retain if len(retain) else None)
@@ -206,3 +280,12 @@ class Steward:
             return False
         labels, others = (self.trained.task.labels(part.targets) for part in (forgotten, unseen))
         return labels is None or others is None or bool(torch.isin(others, labels).any())
+
+
+def _with_assessment(unlearned: Trained, assessment: Assessment | None) -> Trained:
+    """The model with what screens made of the request in the record of how it was honoured."""
+    if assessment is None:
+        return unlearned
+    *before, last = unlearned.history
+    kept = {"road": assessment.road, "rarity": assessment.rarity, "reasons": list(assessment.reasons)}
+    return replace(unlearned, history=(*before, replace(last, details={**last.details, "assessment": kept})))

@@ -82,8 +82,10 @@ class Triage:
             len(sizes) > 0 and all(s >= 1 for s in sizes), f"sizes={tuple(sizes)} must be numbers of samples"
         )
         if 0 < false_alarms < 1:
-            least = 2 * math.ceil(1 / false_alarms)
-            problems.require(draws >= least, f"draws={draws} are too few for this rate of false alarms; take {least}")
+            least = _least(len(screens), false_alarms)
+            problems.require(
+                draws >= least, f"draws={draws} are too few for so many screens and false alarms; take {least}"
+            )
         problems.raise_any()
         self.screens = tuple(screens)
         self.false_alarms = false_alarms
@@ -108,7 +110,7 @@ class Triage:
         """
         requests = self._drawn(samples) if benign is None else [list(r) for r in benign]
         problems = Problems("cannot triage requests")
-        least = 2 * math.ceil(1 / self.false_alarms)
+        least = _least(len(self.screens), self.false_alarms)
         problems.require(
             len(requests) >= least,
             f"{len(requests)} benign requests are too few for a rate of false alarms of {self.false_alarms:g}; it "
@@ -179,6 +181,15 @@ class Assessor:
             if alarm and value <= max(rarest, self._false_alarms)
         )
         return Assessment("safer" if alarm else "ordinary", rarity, scores, rarities, reasons)
+
+
+def _least(screens: int, false_alarms: float) -> int:
+    """Benign requests that it takes, so that not every request rarer than all of them is a false alarm's equal.
+
+    Each screen finds one in n/2 requests of the second half rarer than all of the first: together no more than half as
+    many as may raise alarms.
+    """
+    return math.ceil(4 * screens / false_alarms)
 
 
 def _rarest(scores: Mapping[str, Score], usual: Mapping[str, Sequence[float]], request: Sequence[str]) -> float:

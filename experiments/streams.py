@@ -81,6 +81,7 @@ def main() -> None:
                 SpareSet(spares, shortfall="partial"),
                 unlearner=method,
                 healer=Healer() if healed else None,
+                test=setting.validation,
             )
             started = time.perf_counter()
             with Progress() as progress:

@@ -27,7 +27,7 @@ class BadInputError(UnscathedError, ValueError):
         super().__init__(message)
 
     def __reduce__(self) -> tuple[type[BadInputError], tuple[str, tuple[str, ...]]]:
-        return BadInputError, (self.what, self.problems)  # workers send it whole
+        return type(self), (self.what, self.problems)  # workers send it whole
 
 
 class Problems:

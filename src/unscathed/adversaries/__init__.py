@@ -6,7 +6,7 @@ from unscathed.adversaries.output_aware import OutputAware
 from unscathed.adversaries.parameter_aware import ParameterAware
 from unscathed.adversaries.poisoning import Backdoored, Hubs, Mislabelled, NearDuplicates, Poisoning
 from unscathed.adversaries.slow_down import EarliestSlices, LayoutView
-from unscathed.adversaries.views import BlindView, OutputView, ParameterView
+from unscathed.adversaries.views import BlindView, OutputView, ParameterView, QueryBudgetError
 
 __all__ = [
     "Adversary",
@@ -23,6 +23,7 @@ __all__ = [
     "ParameterAware",
     "ParameterView",
     "Poisoning",
+    "QueryBudgetError",
     "Random",
     "Ranking",
 ]

@@ -8,7 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from unscathed.adversaries.views import BlindView
+from unscathed.adversaries.views import BlindView, OutputView
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 
@@ -24,6 +24,9 @@ class Adversary(ABC, Generic[View]):
 
     view_type: ClassVar[type[BlindView]] = BlindView
     """The least that it must be shown."""
+
+    works_from_labels: ClassVar[bool] = False
+    """Whether predicted classes are enough, where it asks the model anything (``OutputView(…, labels_only=True)``)."""
 
     def __init__(self, budget: float | int) -> None:
         problems = Problems(f"cannot use {type(self).__name__}")
@@ -57,12 +60,22 @@ class Adversary(ABC, Generic[View]):
                 self.count(available) < available,
                 f"budget={self.budget} leaves none of {available} samples; lower it",
             )
+            if isinstance(view, OutputView) and issubclass(needed, OutputView):
+                problems.require(
+                    self.works_from_labels or not view.labels_only,
+                    "it needs outputs, and this view answers with predicted classes alone (labels_only=True)",
+                )
+            problems.extend(self._lacks(view))
         problems.raise_any()
         return self.count(len(view.samples))
 
     def count(self, available: int) -> int:
         """How many of so many samples the budget allows, at least 1."""
         return self.budget if isinstance(self.budget, int) else max(1, round(self.budget * available))
+
+    def _lacks(self, view: BlindView) -> list[str]:
+        """What else it would need of a view that is of the right type, one sentence each."""
+        return []
 
     @abstractmethod
     def _choose(self, view: View, count: int) -> tuple[str, ...]:

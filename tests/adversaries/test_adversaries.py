@@ -1,31 +1,71 @@
 """One table of adversaries drives what holds for all."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from tests.support import blobs, tiny_task
+from tests.support import blobs, ridge_trained, tiny_task
 
-from unscathed import BadInputError, BlindView, OutputView, ParameterView, Recipe, Trained, fit
-from unscathed.adversaries import Adversary, OneClass, OutputAware, ParameterAware, Random
+from unscathed import BadInputError, BlindView, OutputView, ParameterView, Recipe, Samples, Trained, fit
+from unscathed.adversaries import (
+    Adversary,
+    ForgettingEvents,
+    HighestConfidence,
+    HighestLoss,
+    OneClass,
+    Outliers,
+    OutputAware,
+    ParameterAware,
+    Prototypes,
+    QueryBudgetError,
+    Random,
+    Ranking,
+    RareSubgroups,
+    Representative,
+    SurrogateGreedy,
+    WholeHoldings,
+)
 
 SAMPLES = blobs(60, spread=0.8)
 VALIDATION = blobs(30, seed=5, spread=0.8)
-FAMILIES: list[type[Adversary[Any]]] = [Random, OneClass, OutputAware, ParameterAware]
+OWNERS = {i: f"requester {place % 7}" for place, i in enumerate(SAMPLES.ids)}
+RECIPE = Recipe(epochs=5, batch_size=16)
+EARLIER = [OutputView(fit(tiny_task(), SAMPLES, RECIPE.lasting(epochs=e), seed=0), SAMPLES) for e in (1, 2, 3)]
+FAMILIES: dict[str, Callable[..., Adversary[Any]]] = {
+    "Random": Random,
+    "OneClass": OneClass,
+    "Outliers": Outliers,
+    "Prototypes": Prototypes,
+    "Prototypes herding": partial(Prototypes, how="herding"),
+    "RareSubgroups": RareSubgroups,
+    "WholeHoldings": WholeHoldings,
+    "OutputAware": OutputAware,
+    "HighestLoss": HighestLoss,
+    "HighestConfidence": HighestConfidence,
+    "ForgettingEvents": partial(ForgettingEvents, earlier=EARLIER),
+    "Representative": Representative,
+    "Representative herding": partial(Representative, how="herding"),
+    "SurrogateGreedy": partial(SurrogateGreedy, task=tiny_task(), recipe=RECIPE, rounds=2),
+    "ParameterAware": ParameterAware,
+}
+FROM_LABELS = ["ForgettingEvents", "SurrogateGreedy"]
+EVERY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return fit(tiny_task(), SAMPLES, Recipe(epochs=5, batch_size=16), seed=0)
+    return fit(tiny_task(), SAMPLES, RECIPE, seed=0)
 
 
 @pytest.fixture
 def view(trained: Trained) -> ParameterView:
-    return ParameterView(trained, SAMPLES, validation=VALIDATION)
+    return ParameterView(trained, SAMPLES, validation=VALIDATION, owners=OWNERS)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("budget", "count"), [(0.05, 3), (0.001, 1), (1, 1), (17, 17)])
+@EVERY
+@pytest.mark.parametrize(("budget", "count"), [(0.05, 3), (0.001, 1), (1, 1), (17, 17), (59, 59)])
 def test_budgets_are_exact(family: Any, budget: float, count: int, view: ParameterView) -> None:
     chosen = family(budget).choose(view)
     assert len(chosen) == len(set(chosen)) == count
@@ -33,17 +73,58 @@ def test_budgets_are_exact(family: Any, budget: float, count: int, view: Paramet
     assert family(budget).choose(view) == chosen, "the same view gives the same answer"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@EVERY
 @pytest.mark.parametrize("budget", [0, -1, 0.0, 1.0, 1.5, -0.2, float("nan")])
 def test_budgets_that_cannot_be(family: Any, budget: float) -> None:
     with pytest.raises(BadInputError, match="budget"):
         family(budget)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@EVERY
 def test_a_budget_of_everything_is_refused(family: Any, view: ParameterView) -> None:
     with pytest.raises(BadInputError, match="leaves none of 60"):
         family(60).choose(view)
+
+
+@EVERY
+def test_each_is_shown_as_it_was_made(family: Any) -> None:
+    made = family(3)
+    text = repr(made)
+    assert text.startswith(f"{type(made).__name__}(budget=3")
+    if not {"task", "earlier"} & set(getattr(family, "keywords", {})):
+        assert repr(eval(text)) == text
+
+
+@EVERY
+def test_the_least_that_each_needs_is_enough(family: Any, trained: Trained) -> None:
+    made = family(5)
+    if made.view_type is BlindView:
+        view: BlindView = BlindView(SAMPLES, owners=OWNERS)
+    elif made.view_type is OutputView:
+        view = OutputView(trained, SAMPLES, queries=60)
+    else:
+        view = ParameterView(trained, SAMPLES, validation=VALIDATION)
+    assert len(made.choose(view)) == 5
+
+
+@EVERY
+def test_what_asks_the_model_asks_once_about_each_sample(family: Any, trained: Trained) -> None:
+    asks = family(5).view_type is OutputView
+    view = OutputView(trained, SAMPLES, queries=60, owners=OWNERS)
+    if family(5).view_type is not ParameterView:
+        family(5).choose(view)
+        assert view.queries_left == (0 if asks else 60)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_predicted_classes_are_enough_or_are_refused(name: str, trained: Trained) -> None:
+    made = FAMILIES[name](5)
+    view = OutputView(trained, SAMPLES, labels_only=True, owners=OWNERS)
+    if made.view_type is BlindView or name in FROM_LABELS:
+        assert made.choose(view) == made.choose(OutputView(trained, SAMPLES, owners=OWNERS))
+    elif made.view_type is OutputView:
+        with pytest.raises(BadInputError, match="needs outputs, and this view answers with predicted classes alone"):
+            made.choose(view)
 
 
 def test_an_adversary_that_is_shown_too_little_says_so(trained: Trained) -> None:
@@ -51,6 +132,30 @@ def test_an_adversary_that_is_shown_too_little_says_so(trained: Trained) -> None
         OutputAware(3).choose(BlindView(SAMPLES))  # type: ignore[arg-type]
     with pytest.raises(BadInputError, match="needs a ParameterView, and a OutputView shows less"):
         ParameterAware(3).choose(OutputView(trained, SAMPLES))  # type: ignore[arg-type]
+    with pytest.raises(QueryBudgetError, match="60 inputs are sent, and 59 of 59 queries are left"):
+        OutputAware(3).choose(OutputView(trained, SAMPLES, queries=59))
+
+
+def test_what_needs_no_classes_works_without(trained: Trained) -> None:
+    regression, samples = ridge_trained()
+    view = OutputView(regression, samples)
+    for made in (Outliers(4), Prototypes(4), RareSubgroups(4), HighestLoss(4), HighestConfidence(4), Representative(4)):
+        assert len(set(made.choose(view))) == 4  # type: ignore[attr-defined]
+    with pytest.raises(BadInputError, match="predicts no classes"):
+        ForgettingEvents(4, earlier=[view]).choose(view)
+    with pytest.raises(BadInputError, match="needs a model that predicts classes"):
+        SurrogateGreedy(4, task=tiny_task()).choose(view)
+    words = BlindView(Samples(torch.arange(12).view(6, 2), torch.arange(6) % 2))
+    for blind in (Outliers(2), Prototypes(2), RareSubgroups(2)):
+        with pytest.raises(BadInputError, match=r"inputs are torch.int64: distances need"):
+            blind.choose(words)  # type: ignore[attr-defined]
+
+
+def test_values_are_shared_by_budgets(view: ParameterView) -> None:
+    for name, family in FAMILIES.items():
+        made = family(9)
+        if isinstance(made, Ranking):
+            assert made.choose(view, values=made.values(view)) == made.choose(view), name
 
 
 def test_one_class_takes_its_class_first_and_then_the_next(view: ParameterView) -> None:

@@ -2,13 +2,19 @@
 
 from unscathed.adversaries.base import Adversary, Ranking
 from unscathed.adversaries.blind import OneClass, Random
+from unscathed.adversaries.forgetting_events import ForgettingEvents
+from unscathed.adversaries.highest_confidence import HighestConfidence
+from unscathed.adversaries.highest_loss import HighestLoss
 from unscathed.adversaries.outliers import Outliers
 from unscathed.adversaries.output_aware import OutputAware
 from unscathed.adversaries.parameter_aware import ParameterAware
 from unscathed.adversaries.poisoning import Backdoored, Hubs, Mislabelled, NearDuplicates, Poisoning
 from unscathed.adversaries.prototypes import Prototypes
 from unscathed.adversaries.rare_subgroups import RareSubgroups
+from unscathed.adversaries.representative import Representative
 from unscathed.adversaries.slow_down import EarliestSlices, LayoutView
+from unscathed.adversaries.snapshots import fit_watched
+from unscathed.adversaries.surrogate_greedy import SurrogateGreedy
 from unscathed.adversaries.views import BlindView, OutputView, ParameterView, QueryBudgetError
 from unscathed.adversaries.whole_holdings import WholeHoldings
 
@@ -17,6 +23,9 @@ __all__ = [
     "Backdoored",
     "BlindView",
     "EarliestSlices",
+    "ForgettingEvents",
+    "HighestConfidence",
+    "HighestLoss",
     "Hubs",
     "LayoutView",
     "Mislabelled",
@@ -33,5 +42,8 @@ __all__ = [
     "Random",
     "Ranking",
     "RareSubgroups",
+    "Representative",
+    "SurrogateGreedy",
     "WholeHoldings",
+    "fit_watched",
 ]

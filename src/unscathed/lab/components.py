@@ -38,7 +38,11 @@ KINDS: dict[str, dict[str, Constructor]] = {
     "recipe": {"Recipe": Recipe},
     "reserve": {"SpareSet": SpareSetOf},
     "similarity": {name: getattr(similarity, name) for name in ("Cosine", "Euclidean", "Mahalanobis", "Siamese")},
-    "adversary": _public(adversaries, but=["Adversary", "Ranking", "BlindView", "OutputView", "ParameterView"]),
+    "adversary": {
+        name: found
+        for name, found in _public(adversaries, but=["Adversary", "Ranking"]).items()
+        if inspect.isclass(found) and issubclass(found, adversaries.Adversary)
+    },
     "unlearner": _public(unlearners, but=["Unlearner"]),
     "healer": {"Healer": Healer},
 }

@@ -34,13 +34,14 @@ class Values(KeptTensor):
     adversary: Component
 
     def needs(self) -> tuple[Work, ...]:
-        """The original."""
-        return (Original(self.setting),)
+        """What the adversary may look at: the samples, or the original."""
+        return (_shown(_adversary(self.adversary, self.setting), self.setting),)
 
     def identity(self) -> Any:
-        """Who ranks, whatever the budget."""
+        """Who ranks, whatever the budget, and from which seed where it draws."""
         arguments = tuple((name, value) for name, value in self.adversary.arguments if name != "budget")
-        return identity_of(Component(self.adversary.kind, self.adversary.name, arguments))
+        who = identity_of(Component(self.adversary.kind, self.adversary.name, arguments))
+        return [who, self.setting.seeds.adversary] if "seed" in self.adversary.parameters else who
 
     def make(self, bench: Bench) -> Tensor:
         """Rank."""
@@ -71,8 +72,7 @@ class Choice(Kept):
         adversary = _adversary(self.adversary, self.setting)
         if isinstance(adversary, Ranking):
             return (Values(self.setting, self.adversary),)
-        blind = adversary.view_type is BlindView
-        return (Open(self.setting),) if blind else (Original(self.setting),)
+        return (_shown(adversary, self.setting),)
 
     def identity(self) -> Any:
         """Who chooses, and from which seed."""
@@ -192,6 +192,11 @@ def _without_samples(twins: Twins) -> Twins:
 def _adversary(component: Component, setting: Setting) -> Adversary[Any]:
     adversary: Adversary[Any] = component.build({"seed": setting.seeds.adversary})
     return adversary
+
+
+def _shown(adversary: Adversary[Any], setting: Setting) -> Work:
+    """What must be there before this adversary has something to look at."""
+    return Open(setting) if adversary.view_type is BlindView else Original(setting)
 
 
 def _view(adversary: Adversary[Any], setting: Setting, bench: Bench) -> BlindView:

@@ -11,9 +11,12 @@ from tests.support import blobs, ridge_trained, tiny_task
 from unscathed import BadInputError, BlindView, OutputView, ParameterView, Recipe, Samples, Trained, fit
 from unscathed.adversaries import (
     Adversary,
+    FisherWeights,
     ForgettingEvents,
+    GradientMatching,
     HighestConfidence,
     HighestLoss,
+    Influential,
     OneClass,
     Outliers,
     OutputAware,
@@ -26,6 +29,7 @@ from unscathed.adversaries import (
     Representative,
     SurrogateGreedy,
     WholeHoldings,
+    WorstCase,
 )
 
 SAMPLES = blobs(60, spread=0.8)
@@ -49,6 +53,11 @@ FAMILIES: dict[str, Callable[..., Adversary[Any]]] = {
     "Representative herding": partial(Representative, how="herding"),
     "SurrogateGreedy": partial(SurrogateGreedy, task=tiny_task(), recipe=RECIPE, rounds=2),
     "ParameterAware": ParameterAware,
+    "Influential": Influential,
+    "Influential last layer": partial(Influential, curvature="last-layer"),
+    "GradientMatching": GradientMatching,
+    "WorstCase": WorstCase,
+    "FisherWeights": FisherWeights,
 }
 FROM_LABELS = ["ForgettingEvents", "SurrogateGreedy"]
 EVERY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)

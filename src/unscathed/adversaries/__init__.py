@@ -2,9 +2,12 @@
 
 from unscathed.adversaries.base import Adversary, Ranking
 from unscathed.adversaries.blind import OneClass, Random
+from unscathed.adversaries.fisher_weights import FisherWeights
 from unscathed.adversaries.forgetting_events import ForgettingEvents
+from unscathed.adversaries.gradient_matching import GradientMatching
 from unscathed.adversaries.highest_confidence import HighestConfidence
 from unscathed.adversaries.highest_loss import HighestLoss
+from unscathed.adversaries.influential import Influential
 from unscathed.adversaries.outliers import Outliers
 from unscathed.adversaries.output_aware import OutputAware
 from unscathed.adversaries.parameter_aware import ParameterAware
@@ -17,16 +20,20 @@ from unscathed.adversaries.snapshots import fit_watched
 from unscathed.adversaries.surrogate_greedy import SurrogateGreedy
 from unscathed.adversaries.views import BlindView, OutputView, ParameterView, QueryBudgetError
 from unscathed.adversaries.whole_holdings import WholeHoldings
+from unscathed.adversaries.worst_case import WorstCase
 
 __all__ = [
     "Adversary",
     "Backdoored",
     "BlindView",
     "EarliestSlices",
+    "FisherWeights",
     "ForgettingEvents",
+    "GradientMatching",
     "HighestConfidence",
     "HighestLoss",
     "Hubs",
+    "Influential",
     "LayoutView",
     "Mislabelled",
     "NearDuplicates",
@@ -45,5 +52,6 @@ __all__ = [
     "Representative",
     "SurrogateGreedy",
     "WholeHoldings",
+    "WorstCase",
     "fit_watched",
 ]

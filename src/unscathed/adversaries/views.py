@@ -15,6 +15,7 @@ from unscathed.curvature import ModelFunction
 from unscathed.problems import BadInputError, Problems
 from unscathed.samples import Samples
 from unscathed.training import Trained
+from unscathed.unlearners.last_layer import LastLayer, problems_with_layer
 
 
 class QueryBudgetError(BadInputError):
@@ -146,12 +147,14 @@ class ParameterView(OutputView):
         owners: see `BlindView`.
     """
 
-    __slots__ = ("function", "model", "validation")
+    __slots__ = ("function", "last_layer", "model", "validation")
 
     model: Callable[[], nn.Module]
     """A copy of the model."""
     function: Callable[[], ModelFunction]
     """The model as a function of its parameters, of which derivatives are taken."""
+    last_layer: Callable[[Samples, float], LastLayer]
+    """The last linear layer over some samples' features, with a regularisation, in float64."""
 
     def __init__(
         self,
@@ -168,6 +171,7 @@ class ParameterView(OutputView):
         super().__init__(trained, samples, owners=owners)
         self.model = lambda: trained.model()
         self.function = lambda: ModelFunction(trained)
+        self.last_layer = lambda of, regularisation: LastLayer(trained, of, regularisation)
         self.validation = validation
 
 
@@ -193,3 +197,10 @@ def _refuse(labels_only: bool, asked: str) -> None:
         raise BadInputError(
             "cannot query the model", [f"it answers with predicted classes alone (labels_only=True): no {asked}"]
         )
+
+
+def check_last_layer(adversary: object, view: ParameterView) -> None:
+    """Raise `BadInputError` unless the model ends with a linear layer that is a convex problem of its own."""
+    problems = Problems(f"cannot attack with {type(adversary).__name__}")
+    problems.extend(problems_with_layer(view.model().cpu(), view.function().task, view.samples))
+    problems.raise_any()

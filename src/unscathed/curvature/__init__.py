@@ -5,6 +5,7 @@ from unscathed.curvature.functional import ModelFunction
 from unscathed.curvature.gauss_newton import GaussNewton, Solution, conjugate_gradients, gauss_newton_product
 from unscathed.curvature.hessian import hessian, solve_by_magnitude
 from unscathed.curvature.kronecker import Kronecker, kronecker_factors
+from unscathed.curvature.weighted_squares import weighted_squares
 
 __all__ = [
     "GaussNewton",
@@ -17,4 +18,5 @@ __all__ = [
     "hessian",
     "kronecker_factors",
     "solve_by_magnitude",
+    "weighted_squares",
 ]

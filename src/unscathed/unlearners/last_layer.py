@@ -80,6 +80,16 @@ class LastLayer:
             found[self._names[id(self._layer.bias)]] = weights[:, -1]
         return found
 
+    def current(self) -> Tensor:
+        """θ as the model has it, [k, d]."""
+        parts = [self._layer.weight] if self._layer.bias is None else [self._layer.weight, self._layer.bias[:, None]]
+        return torch.cat([part.detach().to(self.device).double() for part in parts], dim=1)
+
+    def factors(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """``∇ℓ_i`` in the outputs, [n, k], and φ_i, [n, d]: each sample's gradient is the product of its two."""
+        slopes = torch.cat([self._bend(rows, rows.features @ weights.T) for rows in self.rows])
+        return slopes, torch.cat([rows.features for rows in self.rows])
+
     def gradient(self, weights: Tensor) -> Tensor:
         """``∇L(θ)``, [k, d]."""
         total = self.ridge * weights + self.perturbation
@@ -183,22 +193,24 @@ def problems_with_freezing(task: Task, samples: Samples) -> list[str]:
     """
     with torch.random.fork_rng(devices=[]):
         model = task.build().eval()
+    return [*_problems_with_what_moves(model), *problems_with_layer(model, task, samples)]
+
+
+def problems_with_layer(model: nn.Module, task: Task, samples: Samples) -> list[str]:
+    """Why a model's last linear layer is no convex problem, whatever is below it, one sentence each.
+
+    Args:
+        model: the model, on the CPU.
+        task: what it is for.
+        samples: a few of them are tried.
+    """
     try:
         layer = _layer(model)
     except BadInputError:
         return [f"{type(model).__name__} has no nn.Linear layer to solve for; end the model with one"]
     found = []
     own = {id(p) for p in layer.parameters()}
-    named = list(model.named_parameters(remove_duplicate=False))
-    loose = [name for name, p in named if p.requires_grad and id(p) not in own]
-    if loose:
-        found.append(
-            f"{len(loose)} parameters below the last linear layer are trainable ({some(loose)}); freeze them "
-            "(requires_grad_(False)), or fit a linear model on the features of a frozen encoder"
-        )
-    if not all(p.requires_grad for p in layer.parameters()):
-        found.append("the last linear layer is frozen itself; leave its parameters trainable")
-    if sum(id(p) in own for _, p in named) > len(own):
+    if sum(id(p) in own for _, p in model.named_parameters(remove_duplicate=False)) > len(own):
         found.append("the last linear layer shares its weights with another layer, so the features move with it")
     batch = task.prepare(samples.take(torch.arange(min(32, len(samples)))))
     with torch.no_grad():
@@ -208,6 +220,25 @@ def problems_with_freezing(task: Task, samples: Samples) -> list[str]:
     if not isinstance(outputs, Tensor) or not torch.equal(outputs, layer(features)):
         return [*found, "the outputs are not those of the last linear layer; end the model with it"]
     return [*found, *_problems_with_loss(task, layer, features, batch)]
+
+
+def _problems_with_what_moves(model: nn.Module) -> list[str]:
+    """Parameters below the last linear layer that are trained, or a last layer that is not."""
+    if not any(isinstance(layer, nn.Linear) for layer in model.modules()):
+        return []
+    layer = _layer(model)
+    own = {id(p) for p in layer.parameters()}
+    named = model.named_parameters(remove_duplicate=False)
+    loose = [name for name, p in named if p.requires_grad and id(p) not in own]
+    found = []
+    if loose:
+        found.append(
+            f"{len(loose)} parameters below the last linear layer are trainable ({some(loose)}); freeze them "
+            "(requires_grad_(False)), or fit a linear model on the features of a frozen encoder"
+        )
+    if not all(p.requires_grad for p in layer.parameters()):
+        found.append("the last linear layer is frozen itself; leave its parameters trainable")
+    return found
 
 
 def output_hessians(task: Task, outputs: Tensor, batch: Batch) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from tests.support import blobs, ridge_trained, tiny_task, trained_by_hand
 
 from unscathed import BadInputError, BlindView, OutputView, ParameterView, Samples, Trained
-from unscathed.adversaries import QueryBudgetError
+from unscathed.adversaries import LayoutView, QueryBudgetError
 
 SAMPLES = blobs(12)
 OTHERS = blobs(5, seed=9)
@@ -205,3 +205,18 @@ def test_a_view_cannot_be_given_more(trained: Trained) -> None:
 def test_bad_validation_samples_are_refused(trained: Trained) -> None:
     with pytest.raises(BadInputError, match="empty"):
         ParameterView(trained, SAMPLES, validation=SAMPLES.only([]))
+
+
+@pytest.mark.parametrize("kind", [BlindView, OutputView, ParameterView, LayoutView])
+def test_every_view_is_made_from_what_any_shows(kind: type[BlindView], trained: Trained) -> None:
+    owners = {SAMPLES.ids[0]: "somebody"}
+    view = kind.of(trained, SAMPLES, validation=blobs(6, seed=1), owners=owners)
+    assert type(view) is kind
+    assert view.samples.ids == SAMPLES.ids
+    assert view.owners is not None
+    assert view.owners[SAMPLES.ids[0]] == "somebody"
+
+
+def test_a_view_that_lacks_something_says_so(trained: Trained) -> None:
+    with pytest.raises(BadInputError, match="a ParameterView aims at validation samples"):
+        ParameterView.of(trained, SAMPLES)

@@ -8,7 +8,7 @@ import pytest
 from tests.support import NoOp, RandomWeights, digit_setup
 
 from unscathed import BadInputError, Healer, Retrain, Sisa, SpareSet, Steward, Trained, Unlearner, fit
-from unscathed.adversaries import ParameterAware, Random
+from unscathed.adversaries import EarliestSlices, ParameterAware, Random
 from unscathed.streams import Benign, Endurance, Hostile, Stream, endure
 
 MADE = digit_setup()
@@ -87,6 +87,16 @@ def test_shards_have_a_gold_of_their_own() -> None:
     assert found.training_steps > 0
     assert all(0 < s.steps < found.training_steps for s in found.steps)
     assert not any(math.isnan(s.gold) for s in found.steps)
+
+
+def test_slowing_down_costs_more_than_chance() -> None:
+    sisa = Sisa(shards=3, slices=3)
+    sharded = sisa.fit(MADE.task, RETAIN, RECIPE, seed=0)
+    slow, usual = (
+        endure(steward(sharded, sisa), Stream([Hostile(adversary)], requests=4), TEST)
+        for adversary in (EarliestSlices(2), Random(2))
+    )
+    assert slow.cost > 1.1 * usual.cost
 
 
 def test_everybody_may_leave_but_the_last(trained: Trained) -> None:

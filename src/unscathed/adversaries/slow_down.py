@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import chain, zip_longest
 
 from unscathed.adversaries.base import Adversary
@@ -17,6 +18,7 @@ class LayoutView(BlindView):
     Args:
         trained: the model attacked.
         samples: the samples whose removal it may request.
+        owners: see `BlindView`.
     """
 
     __slots__ = ("layout",)
@@ -24,10 +26,22 @@ class LayoutView(BlindView):
     layout: tuple[tuple[tuple[str, ...], ...], ...]
     """Ids of its own samples by shard and slice; empty for a model without shards."""
 
-    def __init__(self, trained: Trained, samples: Samples) -> None:
-        super().__init__(samples)
+    def __init__(self, trained: Trained, samples: Samples, *, owners: Mapping[str, str | None] | None = None) -> None:
+        super().__init__(samples, owners=owners)
         own = set(samples.ids)
         self.layout = tuple(tuple(tuple(i for i in part if i in own) for part in shard) for shard in trained.shards)
+
+    @classmethod
+    def of(
+        cls,
+        trained: Trained,
+        samples: Samples,
+        *,
+        validation: Samples | None = None,
+        owners: Mapping[str, str | None] | None = None,
+    ) -> BlindView:
+        """See `BlindView.of`."""
+        return cls(trained, samples, owners=owners)
 
 
 class EarliestSlices(Adversary[LayoutView]):

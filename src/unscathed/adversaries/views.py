@@ -41,6 +41,28 @@ class BlindView:
             named = {str(i): owner for i, owner in owners.items()}
             self._owners = MappingProxyType({i: named.get(i) for i in samples.ids})
 
+    @classmethod
+    def of(
+        cls,
+        trained: Trained,
+        samples: Samples,
+        *,
+        validation: Samples | None = None,
+        owners: Mapping[str, str | None] | None = None,
+    ) -> BlindView:
+        """This view of a model, from everything that any view shows.
+
+        Args:
+            trained: the model attacked.
+            samples: the samples whose removal may be requested.
+            validation: samples whose loss is to be raised, for views that hold some.
+            owners: see `BlindView`.
+
+        Raises:
+            BadInputError: the view shows something that is missing here.
+        """
+        return cls(samples, owners=owners)
+
     @property
     def samples(self) -> Samples:
         """The samples whose removal may be requested."""
@@ -119,6 +141,18 @@ class OutputView(BlindView):
         self._limited = bool(labels_only)
         self._classes = trained.task.can_vote
 
+    @classmethod
+    def of(
+        cls,
+        trained: Trained,
+        samples: Samples,
+        *,
+        validation: Samples | None = None,
+        owners: Mapping[str, str | None] | None = None,
+    ) -> BlindView:
+        """See `BlindView.of`; queries are not limited."""
+        return cls(trained, samples, owners=owners)
+
     @property
     def queries_left(self) -> int | None:
         """How many more inputs may be sent; None for any number."""
@@ -173,6 +207,20 @@ class ParameterView(OutputView):
         self.function = lambda: ModelFunction(trained)
         self.last_layer = lambda of, regularisation: LastLayer(trained, of, regularisation)
         self.validation = validation
+
+    @classmethod
+    def of(
+        cls,
+        trained: Trained,
+        samples: Samples,
+        *,
+        validation: Samples | None = None,
+        owners: Mapping[str, str | None] | None = None,
+    ) -> BlindView:
+        """See `BlindView.of`."""
+        if validation is None:
+            raise BadInputError("cannot make the view", [f"a {cls.__name__} aims at validation samples; give some"])
+        return cls(trained, samples, validation=validation, owners=owners)
 
 
 def _meter(queries: int | None) -> tuple[Callable[[int], None], Callable[[], int | None]]:

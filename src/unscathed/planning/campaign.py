@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from unscathed.healing import Healer
-from unscathed.planning.requests import Requests, view_for
+from unscathed.planning.requests import Requests
 from unscathed.problems import BadInputError, Problems
 from unscathed.reserve import SpareSet, Twins
 from unscathed.samples import Samples
@@ -82,7 +82,7 @@ class Campaign:
         standing = self._begin(train, spares, seed, callbacks)
         asking = self.requests.by(seed, scale)
         while asking.count(len(standing.left)) < len(standing.left):
-            view = view_for(asking, standing.healed, standing.left, self.validation)
+            view = asking.view_type.of(standing.healed, standing.left, validation=self.validation)
             try:
                 wanted = asking.choose(view)
             except BadInputError:

@@ -6,13 +6,9 @@ import copy
 from dataclasses import dataclass
 from typing import Any
 
-from unscathed.adversaries import Adversary, BlindView, OutputView, ParameterView, Random
+from unscathed.adversaries import Adversary, Random
 from unscathed.problems import Problems
-from unscathed.samples import Samples
-from unscathed.training import Trained
 from unscathed.training.seeds import derive
-
-VIEWS = (BlindView, OutputView, ParameterView)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +28,6 @@ class Requests:
         problems = Problems("")
         problems.require((self.adversary is None) != (self.rate is None), "give either adversary=… or rate=…")
         problems.require(self.rate is None or self.rate >= 1, f"rate={self.rate} must be at least 1 sample a request")
-        if self.adversary is not None:
-            view = type(self.adversary).view_type
-            problems.require(
-                view in VIEWS, f"{self.adversary!r} needs a {view.__name__}; only blind, output and parameter views"
-            )
         return problems.found
 
     @property
@@ -72,18 +63,3 @@ class Requests:
 
     def __str__(self) -> str:
         return f"{self.rate} random samples a request" if self.adversary is None else f"requests by {self.adversary!r}"
-
-
-def view_for(adversary: Adversary[Any], trained: Trained, samples: Samples, validation: Samples) -> BlindView:
-    """The view that this adversary needs, and no more.
-
-    Args:
-        adversary: who asks.
-        trained: the model as it now is.
-        samples: whose removal may be asked for.
-        validation: samples whose loss a parameter-aware adversary wants to raise.
-    """
-    needed = type(adversary).view_type
-    if needed is ParameterView:
-        return ParameterView(trained, samples, validation=validation)
-    return OutputView(trained, samples) if needed is OutputView else BlindView(samples)

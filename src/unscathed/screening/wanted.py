@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from unscathed.adversaries import BlindView, OutputView, ParameterView, Ranking
+from unscathed.adversaries import ParameterView, Ranking
 from unscathed.problems import BadInputError
 from unscathed.samples import Samples
 from unscathed.screening.base import Score, Screen, standardised
@@ -24,7 +24,7 @@ class Wanted(Screen):
     """
 
     def __init__(self, adversary: Ranking[Any], *, validation: Samples | None = None, both: bool = False) -> None:
-        if type(adversary).view_type is ParameterView and validation is None:
+        if issubclass(type(adversary).view_type, ParameterView) and validation is None:
             raise BadInputError(
                 "cannot screen requests", [f"{adversary!r} aims at validation samples; give validation=…"]
             )
@@ -38,12 +38,6 @@ class Wanted(Screen):
 
     def fit(self, trained: Trained, samples: Samples) -> Score:
         """See `Screen.fit`."""
-        score = standardised(self.adversary.values(self._view(trained, samples)), samples)
+        view = type(self.adversary).view_type.of(trained, samples, validation=self.validation)
+        score = standardised(self.adversary.values(view), samples)
         return (lambda request: abs(score(request))) if self.both else score
-
-    def _view(self, trained: Trained, samples: Samples) -> BlindView:
-        needed = type(self.adversary).view_type
-        if needed is ParameterView:
-            assert self.validation is not None
-            return ParameterView(trained, samples, validation=self.validation)
-        return OutputView(trained, samples) if needed is OutputView else BlindView(samples)

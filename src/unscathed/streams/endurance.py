@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -14,7 +14,6 @@ from torch import Tensor
 from unscathed.adversaries import Adversary, BlindView
 from unscathed.audit import membership_auc
 from unscathed.ensemble import EnsembleTask
-from unscathed.planning.requests import view_for
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.steward import Steward
@@ -119,6 +118,7 @@ def endure(
     test: Samples,
     *,
     validation: Samples | None = None,
+    owners: Mapping[str, str | None] | None = None,
     gold_every: int = 0,
     seed: int = 0,
     callbacks: Sequence[Callback] = (),
@@ -131,6 +131,7 @@ def endure(
         test: held-out samples that scores are of, and what the forgotten are compared with, as never seen.
         validation: held-out samples whose loss a parameter-aware adversary raises. By default ``test``: then it chooses
             by what is measured on, and damage comes out larger.
+        owners: whose each sample is, by id, where adversaries know that.
         gold_every: trains gold after so many batches, and after the last; 0 never does.
         seed: of arrivals and of what requesters draw.
         callbacks: progress: one step a batch, and what happens within.
@@ -158,7 +159,7 @@ def endure(
         return first.without(forgotten)
 
     def view_of(adversary: Adversary[Any], own: Samples) -> BlindView:
-        return view_for(adversary, steward.trained, own, aim)
+        return adversary.view_type.of(steward.trained, own, validation=aim, owners=owners)
 
     def with_gold(step: Step) -> Step:
         gold = _gold(steward, original, left())

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from unscathed.adversaries import Adversary, BlindView, OutputView, ParameterView, Ranking
+from unscathed.adversaries import Adversary, BlindView, Ranking
 from unscathed.lab.components import Component
 from unscathed.lab.experiment import Setting
 from unscathed.lab.work.base import Bench, Kept, KeptTensor, Work
@@ -203,8 +203,5 @@ def _view(adversary: Adversary[Any], setting: Setting, bench: Bench) -> BlindVie
     """The least that this adversary needs, and no more."""
     opened = bench.obtain(Open(setting))
     if adversary.view_type is BlindView:
-        return BlindView(opened.samples)
-    original = bench.obtain(Original(setting))
-    if adversary.view_type is ParameterView:
-        return ParameterView(original, opened.samples, validation=opened.test)
-    return OutputView(original, opened.samples)
+        return BlindView(opened.samples)  # no model is trained for it
+    return adversary.view_type.of(bench.obtain(Original(setting)), opened.samples, validation=opened.test)

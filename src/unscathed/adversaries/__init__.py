@@ -15,7 +15,7 @@ from unscathed.adversaries.poisoning import Backdoored, Hubs, Mislabelled, NearD
 from unscathed.adversaries.prototypes import Prototypes
 from unscathed.adversaries.rare_subgroups import RareSubgroups
 from unscathed.adversaries.representative import Representative
-from unscathed.adversaries.slow_down import EarliestSlices, LayoutView
+from unscathed.adversaries.slow_down import CertificateBreaking, EarliestSlices, LayoutView
 from unscathed.adversaries.snapshots import fit_watched
 from unscathed.adversaries.surrogate_greedy import SurrogateGreedy
 from unscathed.adversaries.views import BlindView, OutputView, ParameterView, QueryBudgetError
@@ -26,6 +26,7 @@ __all__ = [
     "Adversary",
     "Backdoored",
     "BlindView",
+    "CertificateBreaking",
     "EarliestSlices",
     "FisherWeights",
     "ForgettingEvents",

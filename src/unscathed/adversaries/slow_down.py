@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import chain, zip_longest
 
-from unscathed.adversaries.base import Adversary
-from unscathed.adversaries.views import BlindView
-from unscathed.problems import BadInputError
+from torch import Tensor
+
+from unscathed.adversaries.base import Adversary, Ranking
+from unscathed.adversaries.views import BlindView, ParameterView, check_last_layer
+from unscathed.problems import BadInputError, Problems
 from unscathed.samples import Samples
 from unscathed.training import Trained
 
@@ -80,3 +82,41 @@ class EarliestSlices(Adversary[LayoutView]):
             if i is not None
         )
         return tuple(i for _, i in zip(range(count), wanted, strict=False))
+
+
+class CertificateBreaking(Ranking[ParameterView]):
+    """Asks a certified model for the samples whose removal spends its budget soonest, so that it is retrained.
+
+    `CertifiedRemoval` takes a Newton step and owes what the step leaves of the gradient, which is of second order in
+    how far the minimum moves. So the samples that move it furthest, in the metric of the loss, come first: those with
+    the largest ``∇ℓ_iᵀ H⁻¹ ∇ℓ_i``.
+
+    Args:
+        budget: see `Adversary`.
+        regularisation: λ of the certified model.
+
+    Raises:
+        BadInputError: also if the model does not end with a linear layer over which the loss is convex, or that layer
+            has more weights than a Hessian is formed for.
+
+    Source: Marchant et al. 2022, "Hard to Forget: Poisoning Attacks on Certified Machine Unlearning" (there by inputs
+    that are crafted; here by choice among what was trained on).
+    """
+
+    view_type = ParameterView
+
+    def __init__(self, budget: float | int = 0.05, *, regularisation: float = 1e-2) -> None:
+        super().__init__(budget)
+        problems = Problems("cannot use CertificateBreaking")
+        problems.require(regularisation > 0, f"regularisation={regularisation} must be positive")
+        problems.raise_any()
+        self.regularisation = regularisation
+
+    def __repr__(self) -> str:
+        return f"CertificateBreaking(budget={self.budget}, regularisation={self.regularisation})"
+
+    def values(self, view: ParameterView) -> Tensor:
+        """How far the minimum moves without each sample, [n]."""
+        check_last_layer(self, view)
+        layer = view.last_layer(view.samples, self.regularisation)
+        return layer.leverages(layer.current()).cpu()

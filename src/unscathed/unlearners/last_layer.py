@@ -90,6 +90,25 @@ class LastLayer:
         slopes = torch.cat([self._bend(rows, rows.features @ weights.T) for rows in self.rows])
         return slopes, torch.cat([rows.features for rows in self.rows])
 
+    def leverages(self, weights: Tensor) -> Tensor:
+        """``∇ℓ_iᵀ (∇²L)⁻¹ ∇ℓ_i`` of each sample, [n]: how far L's minimum moves without it, in L's own metric.
+
+        Raises:
+            BadInputError: the layer has so many weights that its Hessian is not formed.
+        """
+        if weights.numel() > DENSE:
+            raise BadInputError(
+                "cannot take leverages",
+                [f"the last layer has {weights.numel()} weights, and its Hessian is formed for {DENSE} at most"],
+            )
+        factor = torch.linalg.cholesky(self._hessian([rows.features @ weights.T for rows in self.rows]))
+        found = []
+        for rows in self.rows:
+            slopes = self._bend(rows, rows.features @ weights.T)
+            gradients = (slopes[:, :, None] * rows.features[:, None, :]).flatten(1)
+            found.append(torch.linalg.solve_triangular(factor, gradients.T, upper=False).square().sum(dim=0))
+        return torch.cat(found)
+
     def gradient(self, weights: Tensor) -> Tensor:
         """``∇L(θ)``, [k, d]."""
         total = self.ridge * weights + self.perturbation

@@ -169,6 +169,37 @@ class OutputView(BlindView):
         return self._classes
 
 
+class ServiceView(OutputView):
+    """May also ask what the model would score once it had unlearned this or that.
+
+    Args:
+        trained: the model attacked.
+        samples: the samples whose removal it may request.
+        unlearned: of samples to be unlearned, what the model scores after that (higher is better for its owner); the
+            finer the score, the more a query tells.
+    """
+
+    __slots__ = ("_queries", "unlearned")
+
+    unlearned: Callable[[Samples], float]
+    """What the model scores after samples were unlearned; each call is a query."""
+
+    def __init__(self, trained: Trained, samples: Samples, *, unlearned: Callable[[Samples], float]) -> None:
+        super().__init__(trained, samples)
+        self._queries = 0
+
+        def counted(of: Samples) -> float:
+            self._queries += 1
+            return unlearned(of)
+
+        self.unlearned = counted
+
+    @property
+    def queries(self) -> int:
+        """How often it has asked."""
+        return self._queries
+
+
 class ParameterView(OutputView):
     """Also knows the weights: it may take any derivative, and holds validation samples of its own.
 

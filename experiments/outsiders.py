@@ -235,10 +235,8 @@ def tables(record: Row) -> str:
     for row in record["outsiders"]:
         by[row["optimiser"]][row["request"]].append(row)
     for optimiser, requests in by.items():
-        names = ["original", *UNLEARNERS]
-        lines += [
-            f"\nTest accuracy, {record['dataset']}, {optimiser}, requests of {record['request']}: mean (least), %\n"
-        ]
+        names, size = ["original", *UNLEARNERS], record["request"]
+        lines += [f"\nTest accuracy, {record['dataset']}, {optimiser}, requests of {size}: mean (least), %\n"]
         lines += ["| request | seeds | refused | " + " | ".join(names) + " |"]
         lines += ["| --- | ---: | ---: |" + " ---: |" * len(names)]
         for request, rows in requests.items():

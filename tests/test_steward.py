@@ -306,3 +306,33 @@ def test_a_request_is_checked_before_it_is_assessed(steward: Steward) -> None:
     with pytest.raises(BadInputError, match="nobody"):
         guarded(steward).forget(["nobody"])
     assert steward.assess(["nobody"]) is None, "there are no screens here"
+
+
+def test_content_names_samples_as_ids_do(steward: Steward, original: Trained, digits: Parts) -> None:
+    samples, kept = digits[0], steward.reserve.unspent.only(steward.reserve.unspent.ids[:1])
+    by_id = Steward(original, samples, SpareSet(digits[1]), unlearner=Influence(), healer=Healer(), test=digits[2])
+    wanted = samples.only([samples.ids[p] for p in (40, 3, 17)])
+    asked = Samples(
+        torch.cat([wanted.inputs, kept.inputs]), torch.cat([wanted.targets, kept.targets]), ["a", "b", "c", "d"]
+    )
+    outcome = steward.forget(asked)
+    expected = by_id.forget([*wanted.ids, *kept.ids])
+    assert outcome.withdrawn == expected.withdrawn == kept.ids
+    assert outcome.trained.ids == expected.trained.ids
+    assert not set(wanted.ids) & set(outcome.trained.ids)
+    assert all(torch.equal(w, expected.trained.weights[name]) for name, w in outcome.trained.weights.items())
+    with pytest.raises(BadInputError, match="4 were never learned"):
+        steward.forget(asked)
+
+
+def test_content_that_was_never_learned_is_refused_before_any_work(
+    steward: Steward, digits: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Influence, "_unlearn", lambda *_: pytest.fail("work was started"))
+    before = state(steward)
+    real = digits[0].only(digits[0].ids[:2])
+    inputs = real.inputs
+    inputs[1, 0, 4, 4] ^= 1
+    with pytest.raises(BadInputError, match=r"1 were never learned \('near' \(near a member, 0\.0039\d+ from"):
+        steward.forget(Samples(inputs, real.targets, ["real", "near"]))
+    assert state(steward) == before

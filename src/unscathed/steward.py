@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -13,7 +13,7 @@ from unscathed.healing import Healer
 from unscathed.problems import BadInputError, Problems, UnscathedError, some
 from unscathed.reserve import SpareSet, Twins
 from unscathed.samples import Samples, as_ids
-from unscathed.screening import Assessment, Assessor, Triage
+from unscathed.screening import Assessment, Assessor, Door, Triage
 from unscathed.training import Callback, Event, Trained
 from unscathed.unlearners import Unlearner
 
@@ -144,12 +144,18 @@ class Steward:
         return f"Steward({self.trained!r}, {self.reserve!r}, unlearner={self.unlearner!r}, healer={self.healer!r})"
 
     def forget(
-        self, ids: Iterable[str | int], *, gold: Trained | None = None, request: str = "", reviewed: bool = False
+        self,
+        ids: Iterable[str | int] | Samples,
+        *,
+        gold: Trained | None = None,
+        request: str = "",
+        reviewed: bool = False,
     ) -> Outcome:
         """Honour a request: match twins, unlearn, heal, audit. Where a step fails, nothing has changed.
 
         Args:
-            ids: the samples to forget. Some may be spares: those leave the reserve.
+            ids: the samples to forget. Some may be spares: those leave the reserve. Instead of ids, their content can
+                be given: only what was learned, or is held in reserve, is let through (`Door`).
             gold: the model retrained without them, to be audited against, in experiments. In use there is none,
                 and unspent spares stand for "never seen".
             request: what the request is called, for the reserve's record.
@@ -157,13 +163,14 @@ class Steward:
 
         Raises:
             NeedsReviewError: it looks like an attack, and the safer road begins with a person.
-            BadInputError: ids are unknown, repeated or none, or a method lacks what it needs.
+            BadInputError: ids are unknown, repeated or none, content is of no sample here, or a method lacks what it
+                needs.
             ReserveExhaustedError: spares run out.
         """
-        listed = as_ids(ids)
         gone = self.reserve.gone
         # What a screen put into quarantine was never trained on either.
         at_hand = {i for i in self.reserve.spares.ids if i not in gone or gone[i].fate == "quarantined"}
+        listed = self._let_through(ids, at_hand) if isinstance(ids, Samples) else as_ids(ids)
         withdrawn = [i for i in listed if i in at_hand]
         wanted = [i for i in listed if i not in at_hand]
         if withdrawn and not wanted:
@@ -232,6 +239,14 @@ class Steward:
         if self.safer.review and not reviewed:
             raise NeedsReviewError(assessment)
         return self.safer.unlearner or self.unlearner, self.safer.healer or self.healer
+
+    def _let_through(self, content: Samples, at_hand: Container[str]) -> list[str]:
+        """The ids of the samples that content is of."""
+        waiting = self.reserve.spares.only([i for i in self.reserve.spares.ids if i in at_hand])
+        known = self.samples + waiting if len(waiting) else self.samples
+        admission = Door(known).admit(content)
+        admission.raise_any()
+        return list(admission.admitted)
 
     def _match(
         self, healer: Healer | None, forgotten: Samples, retain: Samples, withdrawn: Sequence[str]

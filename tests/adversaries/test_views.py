@@ -9,7 +9,7 @@ import torch
 from tests.support import blobs, ridge_trained, tiny_task, trained_by_hand
 
 from unscathed import BadInputError, BlindView, OutputView, ParameterView, Samples, Trained
-from unscathed.adversaries import LayoutView, QueryBudgetError
+from unscathed.adversaries import LayoutView, QueryBudgetError, ServiceView
 
 SAMPLES = blobs(12)
 OTHERS = blobs(5, seed=9)
@@ -195,6 +195,19 @@ def test_a_parameter_view_shows_a_copy(trained: Trained) -> None:
     assert torch.equal(view.outputs(SAMPLES), before)
     with pytest.raises(AttributeError):
         _ = view.trained  # type: ignore[attr-defined]
+
+
+def test_a_service_view_asks_what_unlearning_would_do_and_is_counted(trained: Trained) -> None:
+    view = ServiceView(trained, SAMPLES, unlearned=lambda request: float(len(request)))
+    assert view.queries == 0
+    assert [view.unlearned(SAMPLES), view.unlearned(SAMPLES.only(SAMPLES.ids[:2]))] == [12.0, 2.0]
+    assert view.queries == 2
+    assert torch.equal(view.outputs(SAMPLES), trained.outputs(SAMPLES))
+    for beyond in ("model", "function", "validation", "trained", "weights", "__dict__"):
+        with pytest.raises(AttributeError):
+            getattr(view, beyond)
+    with pytest.raises(AttributeError):
+        view.queries = 0  # type: ignore[misc]
 
 
 def test_a_view_cannot_be_given_more(trained: Trained) -> None:

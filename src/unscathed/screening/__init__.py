@@ -1,5 +1,4 @@
 """Screening: requests are looked at before they are honoured, and what was never learned is not let in."""
-"""
 
 from unscathed.screening.base import Score, Screen
 from unscathed.screening.concentration import ClassConcentration, RegionConcentration

@@ -189,6 +189,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--count", type=int, help="samples in a request; by default 20 of digits, 60 of MNIST")
     parser.add_argument("--parts", nargs="+", choices=("outsiders", "camouflage"), default=["outsiders", "camouflage"])
+    parser.add_argument("--optimisers", nargs="+", help="only models trained by these; by default all")
+    parser.add_argument("--requests", nargs="+", help="only requests of these names; by default all")
     parser.add_argument("--until", type=float, default=float("inf"), help="seconds after which nothing new is begun")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -209,6 +211,8 @@ def main() -> None:
         for optimiser, recipe in recipes.items() if "outsiders" in arguments.parts else ():
             attacked = Attacked(setting, own, recipe, count, seed)
             for name, make, asked in attacked.requests():
+                if optimiser not in (arguments.optimisers or recipes) or name not in (arguments.requests or [name]):
+                    continue
                 place = {"optimiser": optimiser, "seed": seed, "request": name}
                 work.append(("outsiders", place, lambda a=attacked, m=make, of=asked: a.row(m, of)))
         for share, camouflage in CAMOUFLAGE if "camouflage" in arguments.parts else ():
@@ -258,10 +262,9 @@ def tables(record: Row) -> str:
 
 
 def spread(values: list[float | None]) -> str:
+    """The mean and the least; a dash where it was not asked, or diverged."""
     known = [v for v in values if v is not None]
-    if not known:
-        return "–" if None not in values or not values else "diverged or not asked"
-    return f"{statistics.fmean(known):.1f} ({min(known):.1f})"
+    return f"{statistics.fmean(known):.1f} ({min(known):.1f})" if known else "–"
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ class WorstCase(Adversary[ParameterView]):
         aim: Aim = "erasure",
         rounds: int = 10,
         epochs: int = 1,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 3e-3,
         step: float = 0.2,
         seed: int = 0,
     ) -> None:

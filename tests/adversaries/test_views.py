@@ -68,9 +68,10 @@ def views(trained: Trained) -> list[OutputView]:
 def test_a_blind_view_shows_samples_and_no_model(trained: Trained) -> None:
     view = BlindView(SAMPLES)
     assert view.samples.ids == SAMPLES.ids
-    for beyond in ("outputs", "margins", "losses", "model", "function", "validation", "trained", "weights", "__dict__"):
+    beyond = "outputs margins losses model function last_layer validation trained weights __dict__"
+    for name in beyond.split():
         with pytest.raises(AttributeError):
-            getattr(view, beyond)
+            getattr(view, name)
     assert not shows_a_model(view, trained)
 
 
@@ -79,7 +80,7 @@ def test_an_output_view_answers_queries_and_shows_no_parameters(trained: Trained
     assert torch.equal(view.outputs(SAMPLES), trained.outputs(SAMPLES))
     assert torch.equal(view.margins(SAMPLES), trained.evaluate(SAMPLES).margins)
     assert torch.equal(view.losses(SAMPLES), trained.evaluate(SAMPLES).losses)
-    for beyond in ("model", "function", "validation", "trained", "weights", "__dict__"):
+    for beyond in ("model", "function", "last_layer", "validation", "trained", "weights", "__dict__"):
         with pytest.raises(AttributeError):
             getattr(view, beyond)
 

@@ -35,7 +35,6 @@ CHECKED = 8
 SCORES: dict[str, Any] = {
     "first order": ParameterAware(),
     "kronecker": Influential(),
-    "kronecker of all": Influential(curvature_samples=None),
     "last-layer": Influential(curvature="last-layer"),
 }
 

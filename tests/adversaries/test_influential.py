@@ -135,6 +135,7 @@ def test_bad_settings_are_all_named() -> None:
     assert len(error.value.problems) == 3
     with pytest.raises(BadInputError, match="budget"):
         Influential(0)
+    assert Influential(curvature="last-layer").damping > Influential().damping, "features are not of one scale"
 
 
 def test_what_does_not_end_with_a_linear_layer_is_refused() -> None:

@@ -16,6 +16,8 @@ from unscathed.task import Task
 from unscathed.training.seeds import generator
 
 Curvature = Literal["kronecker", "last-layer"]
+DAMPING = {"kronecker": 1e-2, "last-layer": 1.0}
+"""By default (measured on digits, removing 10 %): larger than for one sample, since many go together."""
 
 
 class Influential(Ranking[ParameterView]):
@@ -31,7 +33,8 @@ class Influential(Ranking[ParameterView]):
             eigenvalues (EK-FAC), the model's own answers' where the task can name them and else the targets';
             ``"last-layer"``: the exact Hessian of the last linear layer, the features below it held fixed.
         damping: δ, in units of C's eigenvalues; where the training loss has a ridge ``λ/2 ‖θ‖²`` beside ``Σ_i ℓ_i``,
-            it is ``λ/n``.
+            it is ``λ/n``. By default 0.01 for ``"kronecker"`` and 1 for ``"last-layer"``. The larger it is, the nearer
+            is the choice to `ParameterAware`'s.
         curvature_samples: how many samples the factors of ``"kronecker"`` are taken over; None for all.
         seed: which samples, and the answers that are drawn for them.
 
@@ -50,7 +53,7 @@ class Influential(Ranking[ParameterView]):
         budget: float | int = 0.05,
         *,
         curvature: Curvature = "kronecker",
-        damping: float = 1e-2,
+        damping: float | None = None,
         curvature_samples: int | None = 1024,
         seed: int = 0,
     ) -> None:
@@ -58,14 +61,14 @@ class Influential(Ranking[ParameterView]):
         problems = Problems("cannot use Influential")
         kinds = get_args(Curvature)
         problems.require(curvature in kinds, f"curvature={curvature!r} must be one of {', '.join(map(repr, kinds))}")
-        problems.require(damping > 0, f"damping={damping} must be positive")
+        problems.require(damping is None or damping > 0, f"damping={damping} must be positive")
         problems.require(
             curvature_samples is None or curvature_samples >= 1,
             f"curvature_samples={curvature_samples} must be at least 1 (or None)",
         )
         problems.raise_any()
         self.curvature = curvature
-        self.damping = damping
+        self.damping = DAMPING[curvature] if damping is None else damping
         self.curvature_samples = curvature_samples
         self.seed = seed
 

@@ -255,6 +255,13 @@ def test_rounding_goes_towards_the_origin() -> None:
     assert made.inputs.tolist() == [[12, 18, 0, 251]]
 
 
+def test_what_rounding_leaves_where_it_was_has_a_fresh_id_all_the_same() -> None:
+    own = Samples(torch.tensor([[10, 20]], dtype=torch.uint8), [0])
+    made = made_of(own, torch.tensor([[10.5, 19.5]]) / 255)
+    assert torch.equal(made.inputs, own.inputs)
+    assert made.ids != own.ids
+
+
 def test_perturbed_copies_go_to_the_nearest_of_another_class_and_not_beyond() -> None:
     own = Samples(torch.tensor([[0.0, 0.0], [0.5, 0.0], [2.0, 0.0], [0.0, 9.0]]), [0, 0, 1, 1])
     for distance, expected in ((0.5, [0.5, 1.0, 1.5]), (5.0, [2.0, 2.0, 0.5])):

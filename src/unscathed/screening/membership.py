@@ -123,7 +123,7 @@ class Door:
     def _by_content(self, request: Samples) -> Admission:
         admitted: dict[str, None] = {}
         strangers: dict[int, Reason] = {}
-        targets = request.targets
+        targets = request.targets.cpu()
         for row, digest in enumerate(request.digests):
             of_input = self._positions.get(digest, [])
             same = [p for p in of_input if _same_target(targets[row], self._targets[p])]
@@ -159,7 +159,7 @@ class Door:
 
     @cached_property
     def _targets(self) -> Tensor:
-        return self.members.targets
+        return self.members.targets.cpu()
 
     @cached_property
     def _vectors(self) -> Tensor:

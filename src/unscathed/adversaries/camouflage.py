@@ -58,9 +58,8 @@ class CamouflagedBackdoor(Backdoored):
                 camouflage of.
         """
         poisoned, poison = self.poison(samples)
-        fits = poisoned.targets.cpu() != self.target
-        fits[poisoned.positions(poison)] = False
-        rows = fits.nonzero().flatten()
+        # All of the poison is of the target class.
+        rows = (poisoned.targets.cpu() != self.target).nonzero().flatten()
         count = max(1, round(self.camouflage * len(poison)))
         if len(rows) < count:
             why = f"camouflage={self.camouflage} for {len(poison)} of poison is {count}, and {len(rows)} fit; lower it"

@@ -4,10 +4,11 @@
 
 For each seed a model is trained, screens are calibrated on random requests, and adversaries of every family choose
 requests of several sizes among samples of their own (half of all, drawn anew each time). Detection is the share of
-requests that go the safer road. Beside it stand alarms on random requests that were not calibrated on (the false-alarm rate as
-it is), and on the requests of people who own samples that are alike (nearest neighbours of one class: no attack, and
-what calibrating on random requests overlooks). What a file of an earlier run with the same settings has is not done
-again. Larger data sets are cut to `--samples`; their files are looked for in the folder named by UNSCATHED_DATA.
+requests that go the safer road. Beside it stand alarms on random requests that were not calibrated on (the false-alarm
+rate as it is), and on the requests of people who own samples that are alike (nearest neighbours of one class: no
+attack, and what calibrating on random requests overlooks). What a file of an earlier run with the same settings has is
+not done again. Larger data sets are cut to `--samples`; their files are looked for in the folder named by
+UNSCATHED_DATA.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Machine unlearning that leaves the model whole: train with a reserve, unlearn, heal, audit."""
 
-from unscathed import adversaries, executors
-from unscathed.adversaries import BlindView, OutputView, ParameterView
+from unscathed import adversaries, executors, screening, streams
+from unscathed.adversaries import BlindView, OutputView, ParameterView, QueryBudgetError
 from unscathed.audit import Tolerance, Verdict, audit
 from unscathed.healing import Healer
 from unscathed.lab import datasets, models
@@ -68,6 +68,7 @@ __all__ = [
     "OutputView",
     "ParameterView",
     "Progress",
+    "QueryBudgetError",
     "Raw",
     "Recipe",
     "ReserveExhaustedError",
@@ -105,5 +106,7 @@ __all__ = [
     "pair",
     "plan_reserve",
     "request_cost",
+    "screening",
     "screens",
+    "streams",
 ]

@@ -78,7 +78,6 @@ def compare(model: str, count: int, repeats: int) -> dict[str, Any]:
     runs: dict[str, Callable[[], object]] = {"plain": a_pass}
     runs.update({name: partial(attack.values, view) for name, attack in SCORES.items()})
     with keeping_memory():
-        in_turns(runs, 1)
         seconds = in_turns(runs, repeats)
     return {
         "model": model,

@@ -99,7 +99,7 @@ def test_nothing_that_an_output_view_holds_or_answers_leads_to_the_model(trained
 
 def test_answers_are_copies(trained: Trained) -> None:
     view = OutputView(trained, SAMPLES)
-    before = [view.outputs(SAMPLES), view.margins(SAMPLES), view.losses(SAMPLES)]
+    before = [answer.clone() for answer in (view.outputs(SAMPLES), view.margins(SAMPLES), view.losses(SAMPLES))]
     for answer in (view.outputs(SAMPLES), view.margins(SAMPLES), view.losses(SAMPLES)):
         answer.zero_()
     assert all(map(torch.equal, before, [view.outputs(SAMPLES), view.margins(SAMPLES), view.losses(SAMPLES)]))

@@ -177,6 +177,7 @@ class ServiceView(OutputView):
         samples: the samples whose removal it may request.
         unlearned: of samples to be unlearned, what the model scores after that (higher is better for its owner); the
             finer the score, the more a query tells.
+        owners: see `BlindView`.
     """
 
     __slots__ = ("_queries", "unlearned")
@@ -184,8 +185,15 @@ class ServiceView(OutputView):
     unlearned: Callable[[Samples], float]
     """What the model scores after samples were unlearned; each call is a query."""
 
-    def __init__(self, trained: Trained, samples: Samples, *, unlearned: Callable[[Samples], float]) -> None:
-        super().__init__(trained, samples)
+    def __init__(
+        self,
+        trained: Trained,
+        samples: Samples,
+        *,
+        unlearned: Callable[[Samples], float],
+        owners: Mapping[str, str | None] | None = None,
+    ) -> None:
+        super().__init__(trained, samples, owners=owners)
         self._queries = 0
 
         def counted(of: Samples) -> float:
@@ -193,6 +201,18 @@ class ServiceView(OutputView):
             return unlearned(of)
 
         self.unlearned = counted
+
+    @classmethod
+    def of(
+        cls,
+        trained: Trained,
+        samples: Samples,
+        *,
+        validation: Samples | None = None,
+        owners: Mapping[str, str | None] | None = None,
+    ) -> BlindView:
+        """Raises `BadInputError`: no model and samples make a service that unlearns and answers."""
+        raise BadInputError("cannot make the view", [f"a {cls.__name__} asks a service; make it with unlearned=…"])
 
     @property
     def queries(self) -> int:

@@ -44,7 +44,12 @@ def blocks(document: str) -> str:
 
 @pytest.mark.parametrize(
     ("document", "words"),
-    [("README.md", "whole: "), ("docs/guide.md", "There is no gold here"), ("docs/reserve.md", "25 twins")],
+    [
+        ("README.md", "whole: "),
+        ("docs/guide.md", "There is no gold here"),
+        ("docs/reserve.md", "25 twins"),
+        ("docs/adversaries.md", "safer road"),
+    ],
 )
 def test_documents_run_from_the_wheel(document: str, words: str, installed: Path, tmp_path: Path) -> None:
     code = blocks(document)

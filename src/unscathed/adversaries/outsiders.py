@@ -104,8 +104,8 @@ class Outsider(Crafter[ParameterView]):
 class QueryingOutsider(Crafter[ServiceView]):
     """Does as `Outsider` does without the weights: it asks what the model would score, unlearned of this or that.
 
-    The slope is estimated along random directions, from the scores at both ends of each. It takes ``1 + 2 directions``
-    queries a step, and one more at the end (`ServiceView.queries` counts them).
+    The slope is estimated along random directions, from the scores at both ends of each. It takes
+    ``(steps + 1) (1 + 2 directions)`` queries (`ServiceView.queries` counts them).
 
     Args:
         budget, radius, seed: see `Crafter`.

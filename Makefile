@@ -34,6 +34,7 @@ tests: $(READY)
 bench: $(BENCH_READY) ## how fast, beside peers in the same run (about an hour; nothing else should run)
 	$(BENCH)/bin/python benchmarks/curvature.py
 	$(BENCH)/bin/python benchmarks/inverse_products.py
+	$(BENCH)/bin/python benchmarks/influence_scores.py
 	$(BENCH)/bin/python benchmarks/matching.py
 	$(BENCH)/bin/python benchmarks/training.py
 	$(BENCH)/bin/python benchmarks/unlearning.py

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from curvature import MODELS, loaded, plain
 from timing import in_turns, medians, ratio
-from unscathed import ClassificationTask, ParameterView, Recipe, Samples, Trained, fit
+from unscathed import BadInputError, ClassificationTask, ParameterView, Recipe, Samples, Trained, fit
 from unscathed.adversaries import Influential, ParameterAware
 from unscathed.curvature import kronecker_factors
 from unscathed.lab.provenance import provenance
@@ -76,7 +76,14 @@ def compare(model: str, count: int, repeats: int) -> dict[str, Any]:
             step(batch)
 
     runs: dict[str, Callable[[], object]] = {"plain": a_pass}
-    runs.update({name: partial(attack.values, view) for name, attack in SCORES.items()})
+    refused = {}
+    for name, attack in SCORES.items():
+        try:
+            attack.values(view)
+        except BadInputError as error:  # this model does not end with a linear layer, say
+            refused[name] = "; ".join(error.problems)
+        else:
+            runs[name] = partial(attack.values, view)
     with keeping_memory():
         seconds = in_turns(runs, repeats)
     return {
@@ -86,7 +93,8 @@ def compare(model: str, count: int, repeats: int) -> dict[str, Any]:
         "repeats": repeats,
         "parameters": sum(p.numel() for p in trained.model().parameters()),
         "plain_seconds": medians(seconds)["plain"],
-        "passes": {name: ratio(seconds[name], seconds["plain"]) for name in SCORES},
+        "passes": {name: ratio(seconds[name], seconds["plain"]) for name in runs if name != "plain"},
+        "refused": refused,
     }
 
 
@@ -108,6 +116,8 @@ def main() -> None:
         figures.append(compare(model, arguments.samples, arguments.repeats))
         passes = ", ".join(f"{name} {r['median']:.2f}" for name, r in figures[-1]["passes"].items())
         print(f"{model:10} plain passes over {figures[-1]['samples']} samples: {passes}", flush=True)
+        for name, why in figures[-1]["refused"].items():
+            print(f"{'':10} {name}: {why}")
         if arguments.json:
             arguments.json.write_text(json.dumps({"environment": provenance(), "figures": figures}, indent=1))
 

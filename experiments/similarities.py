@@ -24,10 +24,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import grad, vmap
 
 from unscathed import (
-    Batch,
     Cosine,
     Euclidean,
     Features,
@@ -92,14 +90,8 @@ def prepare(name: str, samples: int, reserve: float, seed: int) -> Case:
 
 def gradients(function: ModelFunction, samples: Samples) -> Iterator[Tensor]:
     """The gradient of each sample's loss, of unit length, [few, p] at a time."""
-
-    def loss(parameters: dict[str, Tensor], inputs: Tensor, target: Tensor) -> Tensor:
-        return function.losses(parameters, Batch(inputs[None], target[None]))[0]
-
-    each = vmap(grad(loss), in_dims=(None, 0, 0))
     for batch in function.batches(samples, AT_ONCE):
-        found = each(function.parameters, batch.inputs, batch.targets)
-        rows = torch.cat([part.flatten(1) for part in found.values()], dim=1)
+        rows = torch.cat([part.flatten(1) for part in function.sample_gradients(batch).values()], dim=1)
         yield torch.nn.functional.normalize(rows.double(), dim=1).float()
 
 

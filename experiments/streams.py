@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from planning_setups import Setting, begun, environment, write
-from unscathed import Fisher, GradientAscent, Healer, NegGradPlus, Samples, Sisa, SpareSet, Steward, Unlearner, fit
+from unscathed import Fisher, GradientAscent, Healer, NegGradPlus, Samples, Sisa, SpareSet, Steward, Unlearner
 from unscathed.adversaries import OneClass, OutputAware, ParameterAware
 from unscathed.streams import Benign, Hostile, Stream, endure
 from unscathed.training import Progress
@@ -74,9 +74,8 @@ def main() -> None:
             if place in done:
                 continue
             method = UNLEARNERS[unlearner]
-            learn = method.fit if method.trains_original else fit  # type: ignore[attr-defined]
             steward = Steward(
-                learn(setting.task, train, setting.recipe, seed=seed),
+                method.fit(setting.task, train, setting.recipe, seed=seed),
                 train,
                 SpareSet(spares, shortfall="partial"),
                 unlearner=method,

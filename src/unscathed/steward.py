@@ -178,7 +178,7 @@ class Steward:
             note = f"All {len(withdrawn)} were spares that the model never saw; they left the reserve."
             return Outcome(self.trained, Verdict((), (), note=note, untouched=True), None, tuple(withdrawn))
         self.unlearner.check(self.trained, self.samples, wanted)
-        assessment = self._assess(wanted)
+        assessment = self.assess(wanted)
         unlearner, healer = self._road(assessment, reviewed)
         if unlearner is not self.unlearner:
             unlearner.check(self.trained, self.samples, wanted)
@@ -223,14 +223,11 @@ class Steward:
         Raises:
             BadInputError: ids are unknown, or none.
         """
-        return self._assess(as_ids(ids))
-
-    def _assess(self, wanted: Sequence[str]) -> Assessment | None:
         if self.triage is None:
             return None
         if self._assessor is None or self._assessor[0] is not self.trained:
             self._assessor = self.trained, self.triage.fit(self.trained, self.samples)
-        return self._assessor[1].assess(wanted)
+        return self._assessor[1].assess(as_ids(ids))
 
     def _road(self, assessment: Assessment | None, reviewed: bool) -> tuple[Unlearner, Healer | None]:
         """With what the request is honoured."""

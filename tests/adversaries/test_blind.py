@@ -6,7 +6,8 @@ from tests.support import blobs
 
 from unscathed import BadInputError, BlindView, Samples
 from unscathed.adversaries import Outliers, Prototypes, RareSubgroups, WholeHoldings
-from unscathed.adversaries.groups import groups_of, in_turn, shares
+from unscathed.adversaries.groups import in_turn, shares
+from unscathed.reserve.screens.base import by_class
 
 SAMPLES = blobs(45, spread=0.8)
 VIEW = BlindView(SAMPLES)
@@ -108,7 +109,7 @@ def test_whole_holdings_are_the_largest_first_or_the_named_one() -> None:
 
 
 def test_groups_give_their_shares() -> None:
-    groups = groups_of(torch.tensor([3, 0, 3, 3, 0, 7, 3, 3]), 8)
+    groups = by_class(torch.tensor([3, 0, 3, 3, 0, 7, 3, 3]), 8)
     assert [g.tolist() for g in groups] == [[1, 4], [0, 2, 3, 6, 7], [5]]
     for count in range(9):
         given = shares(groups, count)

@@ -232,7 +232,7 @@ def test_every_view_is_made_from_what_any_shows(kind: type[BlindView], trained: 
 
 
 def test_a_view_that_lacks_something_says_so(trained: Trained) -> None:
-    with pytest.raises(BadInputError, match="a ParameterView aims at validation samples"):
+    with pytest.raises(BadInputError, match="a ParameterView needs validation"):
         ParameterView.of(trained, SAMPLES)
-    with pytest.raises(BadInputError, match="a ServiceView asks a service"):
+    with pytest.raises(BadInputError, match="a ServiceView needs unlearned"):
         ServiceView.of(trained, SAMPLES)

@@ -21,7 +21,7 @@ class Budgeted:
     works_from_labels: ClassVar[bool] = False
     """Whether predicted classes are enough, where it asks the model anything (``OutputView(…, labels_only=True)``)."""
 
-    def __init__(self, budget: float | int) -> None:
+    def __init__(self, budget: float | int = 0.05) -> None:
         problems = Problems(f"cannot use {type(self).__name__}")
         if isinstance(budget, int):
             problems.require(budget >= 1, f"budget={budget} must be at least 1 sample")
@@ -30,6 +30,9 @@ class Budgeted:
         problems.extend(self._problems())
         problems.raise_any()
         self.budget = budget
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(budget={self.budget})"
 
     def _problems(self) -> list[str]:
         """What is wrong with the other settings."""

@@ -8,19 +8,6 @@ from torch import Tensor
 from unscathed.samples import Samples
 
 
-def groups_of(labels: Tensor | None, count: int) -> list[Tensor]:
-    """The positions of each class's samples, each int64 [m]; all in one group where there are no classes.
-
-    Args:
-        labels: the samples' classes, int64 [n], or None.
-        count: n.
-    """
-    if labels is None:
-        return [torch.arange(count)]
-    labels = labels.cpu()
-    return [(labels == label).nonzero().flatten() for label in torch.unique(labels).tolist()]
-
-
 def known_classes(samples: Samples) -> Tensor | None:
     """The targets, where they look like classes (one integer a sample): what is known without the task."""
     targets = samples.targets

@@ -20,12 +20,6 @@ class HighestLoss(Ranking[OutputView]):
 
     view_type = OutputView
 
-    def __init__(self, budget: float | int = 0.05) -> None:
-        super().__init__(budget)
-
-    def __repr__(self) -> str:
-        return f"HighestLoss(budget={self.budget})"
-
     def values(self, view: OutputView) -> Tensor:
         """The loss of each sample, [n]."""
         return view.losses(view.samples)

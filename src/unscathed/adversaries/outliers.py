@@ -7,9 +7,10 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from unscathed.adversaries.base import Ranking
-from unscathed.adversaries.groups import groups_of, known_classes, no_distances, raw
+from unscathed.adversaries.groups import known_classes, no_distances, raw
 from unscathed.adversaries.views import BlindView
 from unscathed.problems import Problems
+from unscathed.reserve.screens.base import by_class
 
 
 class Outliers(Ranking[BlindView]):
@@ -45,7 +46,7 @@ class Outliers(Ranking[BlindView]):
         """The mean distance to the nearest neighbours of the class, float64 [n]; infinite where there are none."""
         vectors = raw(view.samples).numpy()
         values = torch.full((len(vectors),), torch.inf, dtype=torch.float64)
-        for group in groups_of(known_classes(view.samples), len(vectors)):
+        for group in by_class(known_classes(view.samples), len(vectors)):
             nearest = min(self.neighbours, len(group) - 1)
             if nearest > 0:
                 # Asked without points, it leaves each point out of its own neighbours.

@@ -17,12 +17,6 @@ class OutputAware(Ranking[OutputView]):
 
     view_type = OutputView
 
-    def __init__(self, budget: float | int = 0.05) -> None:
-        super().__init__(budget)
-
-    def __repr__(self) -> str:
-        return f"OutputAware(budget={self.budget})"
-
     def values(self, view: OutputView) -> Tensor:
         """How unsure the model is of each sample, [n]."""
         return -view.margins(view.samples)

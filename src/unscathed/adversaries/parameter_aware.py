@@ -23,12 +23,6 @@ class ParameterAware(Ranking[ParameterView]):
 
     view_type = ParameterView
 
-    def __init__(self, budget: float | int = 0.05) -> None:
-        super().__init__(budget)
-
-    def __repr__(self) -> str:
-        return f"ParameterAware(budget={self.budget})"
-
     def values(self, view: ParameterView) -> Tensor:
         """The product of each sample's gradient with the validation loss's, [n]."""
         function = view.function()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from unscathed.adversaries.base import Adversary
-from unscathed.adversaries.groups import groups_of, in_turn, known_classes, no_distances, raw, shares
+from unscathed.adversaries.groups import in_turn, known_classes, no_distances, raw, shares
 from unscathed.adversaries.views import BlindView
 from unscathed.problems import Problems
+from unscathed.reserve.screens.base import by_class
 from unscathed.reserve.selection import farthest_first, herded
 from unscathed.training.seeds import generator
 
@@ -51,7 +52,7 @@ class Prototypes(Adversary[BlindView]):
     def _choose(self, view: BlindView, count: int) -> tuple[str, ...]:
         rule = farthest_first if self.how == "k-center" else herded
         draw, vectors = generator(self.seed, "prototypes"), raw(view.samples)
-        groups = groups_of(known_classes(view.samples), len(vectors))
+        groups = by_class(known_classes(view.samples), len(vectors))
         chosen = [
             group[rule(vectors[group], share, draw)]
             for group, share in zip(groups, shares(groups, count), strict=True)

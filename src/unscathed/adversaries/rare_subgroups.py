@@ -7,9 +7,10 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from unscathed.adversaries.base import Ranking
-from unscathed.adversaries.groups import groups_of, known_classes, no_distances, raw
+from unscathed.adversaries.groups import known_classes, no_distances, raw
 from unscathed.adversaries.views import BlindView
 from unscathed.problems import Problems
+from unscathed.reserve.screens.base import by_class
 from unscathed.training.seeds import derive
 
 
@@ -58,7 +59,7 @@ class RareSubgroups(Ranking[BlindView]):
         # In float64 the order in which threads add up moves nothing that could be seen.
         vectors = raw(view.samples).double()
         found: list[Tensor] = []
-        for group in groups_of(known_classes(view.samples), len(vectors)):
+        for group in by_class(known_classes(view.samples), len(vectors)):
             distinct = len({view.samples.digests[p] for p in group.tolist()})
             means = KMeans(min(self.clusters, distinct), n_init=4, random_state=derive(self.seed, "subgroups") % 2**32)
             cluster = torch.from_numpy(means.fit_predict(vectors[group].numpy())).long()

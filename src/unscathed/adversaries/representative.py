@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from unscathed.adversaries.base import Adversary
-from unscathed.adversaries.groups import groups_of, in_turn, shares
+from unscathed.adversaries.groups import in_turn, shares
 from unscathed.adversaries.views import OutputView
 from unscathed.problems import Problems
+from unscathed.reserve.screens.base import by_class
 from unscathed.reserve.selection import herded
 
 Typical = Literal["nearest", "herding"]
@@ -51,7 +52,7 @@ class Representative(Adversary[OutputView]):
         outputs = view.outputs(view.samples).flatten(1).float()
         rule = _nearest if self.how == "nearest" else herded
         draw = torch.Generator()  # neither rule leaves anything to chance
-        groups = groups_of(view.labels(view.samples.targets), len(outputs))
+        groups = by_class(view.labels(view.samples.targets), len(outputs))
         chosen = [
             group[rule(outputs[group], share, draw)]
             for group, share in zip(groups, shares(groups, count), strict=True)

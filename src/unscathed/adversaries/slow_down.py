@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unscathed.adversaries.base import Adversary, Ranking
 from unscathed.adversaries.views import BlindView, ParameterView, check_last_layer
-from unscathed.problems import BadInputError, Problems
+from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Trained
 
@@ -33,18 +33,6 @@ class LayoutView(BlindView):
         own = set(samples.ids)
         self.layout = tuple(tuple(tuple(i for i in part if i in own) for part in shard) for shard in trained.shards)
 
-    @classmethod
-    def of(
-        cls,
-        trained: Trained,
-        samples: Samples,
-        *,
-        validation: Samples | None = None,
-        owners: Mapping[str, str | None] | None = None,
-    ) -> BlindView:
-        """See `BlindView.of`."""
-        return cls(trained, samples, owners=owners)
-
 
 class EarliestSlices(Adversary[LayoutView]):
     """Asks a model in shards for samples of the first slices, a shard at a time, so that everything is trained again.
@@ -62,18 +50,11 @@ class EarliestSlices(Adversary[LayoutView]):
 
     view_type = LayoutView
 
-    def __init__(self, budget: float | int = 0.05) -> None:
-        super().__init__(budget)
-
-    def __repr__(self) -> str:
-        return f"EarliestSlices(budget={self.budget})"
+    def _lacks(self, view: BlindView) -> list[str]:
+        assert isinstance(view, LayoutView)
+        return [] if view.layout else ["the model was not trained in shards: all requests cost it about the same"]
 
     def _choose(self, view: LayoutView, count: int) -> tuple[str, ...]:
-        if not view.layout:
-            raise BadInputError(
-                "cannot attack with EarliestSlices",
-                ["the model was not trained in shards: all requests cost it about the same"],
-            )
         # A column of slices at a time, and in it one sample of each shard in turn.
         wanted = (
             i

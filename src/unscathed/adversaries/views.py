@@ -6,8 +6,10 @@ given the model's outputs could reach its weights. What views hand out are copie
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any, Self
 
 from torch import Tensor, nn
 
@@ -49,19 +51,24 @@ class BlindView:
         *,
         validation: Samples | None = None,
         owners: Mapping[str, str | None] | None = None,
-    ) -> BlindView:
-        """This view of a model, from everything that any view shows.
+    ) -> Self:
+        """This kind of view, from what is at hand: of that it is given what it takes, and settings stay at defaults.
 
         Args:
             trained: the model attacked.
             samples: the samples whose removal may be requested.
-            validation: samples whose loss is to be raised, for views that hold some.
+            validation: samples whose loss is to be raised.
             owners: see `BlindView`.
 
         Raises:
-            BadInputError: the view shows something that is missing here.
+            BadInputError: it needs something else.
         """
-        return cls(samples, owners=owners)
+        at_hand: dict[str, Any] = {"trained": trained, "samples": samples, "validation": validation, "owners": owners}
+        takes = inspect.signature(cls).parameters
+        lacking = [name for name, p in takes.items() if p.default is p.empty and at_hand.get(name) is None]
+        if lacking:
+            raise BadInputError("cannot make the view", [f"a {cls.__name__} needs {name}=…" for name in lacking])
+        return cls(**{name: at_hand[name] for name in takes if name in at_hand})
 
     @property
     def samples(self) -> Samples:
@@ -141,18 +148,6 @@ class OutputView(BlindView):
         self._limited = bool(labels_only)
         self._classes = trained.task.can_vote
 
-    @classmethod
-    def of(
-        cls,
-        trained: Trained,
-        samples: Samples,
-        *,
-        validation: Samples | None = None,
-        owners: Mapping[str, str | None] | None = None,
-    ) -> BlindView:
-        """See `BlindView.of`; queries are not limited."""
-        return cls(trained, samples, owners=owners)
-
     @property
     def queries_left(self) -> int | None:
         """How many more inputs may be sent; None for any number."""
@@ -202,18 +197,6 @@ class ServiceView(OutputView):
 
         self.unlearned = counted
 
-    @classmethod
-    def of(
-        cls,
-        trained: Trained,
-        samples: Samples,
-        *,
-        validation: Samples | None = None,
-        owners: Mapping[str, str | None] | None = None,
-    ) -> BlindView:
-        """Raises `BadInputError`: no model and samples make a service that unlearns and answers."""
-        raise BadInputError("cannot make the view", [f"a {cls.__name__} asks a service; make it with unlearned=…"])
-
     @property
     def queries(self) -> int:
         """How often it has asked."""
@@ -258,20 +241,6 @@ class ParameterView(OutputView):
         self.function = lambda: ModelFunction(trained)
         self.last_layer = lambda of, regularisation: LastLayer(trained, of, regularisation)
         self.validation = validation
-
-    @classmethod
-    def of(
-        cls,
-        trained: Trained,
-        samples: Samples,
-        *,
-        validation: Samples | None = None,
-        owners: Mapping[str, str | None] | None = None,
-    ) -> BlindView:
-        """See `BlindView.of`."""
-        if validation is None:
-            raise BadInputError("cannot make the view", [f"a {cls.__name__} aims at validation samples; give some"])
-        return cls(trained, samples, validation=validation, owners=owners)
 
 
 def _meter(queries: int | None) -> tuple[Callable[[int], None], Callable[[], int | None]]:

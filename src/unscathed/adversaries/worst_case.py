@@ -50,8 +50,8 @@ class WorstCase(Adversary[ParameterView]):
     Raises:
         BadInputError: also if all samples are of one class, and random labels are needed.
 
-    Source: Fan et al. 2024, "Challenging Forgets: Unveiling the Worst-Case Forget Sets in Machine Unlearning",
-    section 4 (without their penalty ``λ ‖w‖²``: our steps on w are signs too, relative to the k-th smallest slope; the
+    Source: Fan et al. 2024, "Challenging Forgets: Unveiling the Worst-Case Forget Sets in Machine Unlearning"
+    (without their penalty ``λ ‖w‖²``: our steps on w are signs too, relative to the k-th smallest slope; the
     aim ``"utility"`` is our own).
     """
 

@@ -8,9 +8,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.func import grad, vmap
 
-from unscathed.curvature.functional import ModelFunction, Parameters
+from unscathed.curvature.functional import ModelFunction
 from unscathed.curvature.squares import SquaredGradients
 from unscathed.problems import BadInputError
 from unscathed.samples import Batch, Samples
@@ -99,13 +98,8 @@ def by_rules(function: ModelFunction, information: Information = "empirical") ->
 def by_vmap(function: ModelFunction, information: Information = "empirical") -> Squares:
     """The same for any model: each sample's gradient is made, and squared."""
 
-    def loss(parameters: Parameters, inputs: Tensor, target: Tensor) -> Tensor:
-        return function.losses(parameters, Batch(inputs[None], target[None]))[0]
-
-    per_sample = vmap(grad(loss), in_dims=(None, 0, 0), randomness="error")
-
     def weighted(batch: Batch, weights: Tensor | None) -> Tensor:
-        gradients = per_sample(function.parameters, batch.inputs, batch.targets)
+        gradients = function.sample_gradients(batch)
         squares = {name: g.square() for name, g in gradients.items()}
         if weights is not None:
             squares = {name: g * weights.view(-1, *[1] * (g.ndim - 1)) for name, g in squares.items()}

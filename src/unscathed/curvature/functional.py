@@ -80,6 +80,16 @@ class ModelFunction:
             total += self.flatten(gradient)
         return total / len(samples)
 
+    def sample_gradients(self, batch: Batch) -> Parameters:
+        """Each sample's own gradient, [n, ...] by parameter, whatever the layers: by vmap, all held at once."""
+
+        def loss(parameters: Parameters, inputs: Tensor, target: Tensor) -> Tensor:
+            return self.losses(parameters, Batch(inputs[None], target[None]))[0]
+
+        per_sample = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0, 0), randomness="error")
+        found: Parameters = per_sample(self.parameters, batch.inputs, batch.targets)
+        return found
+
     def directional_derivatives(self, samples: Samples, direction: Tensor) -> Tensor:
         """``∇ℓ_i · direction`` for each sample, [n], in one forward-mode pass: no per-sample gradient is made.
 

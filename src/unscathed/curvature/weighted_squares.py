@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad, vmap
+from torch.func import vmap
 
 from unscathed.curvature.functional import ModelFunction, Parameters
 from unscathed.curvature.layer_rules import Products, Rule, rule_of, samples_at_once
 from unscathed.curvature.watched import Watched
-from unscathed.samples import Batch, Samples
+from unscathed.samples import Samples
 
 
 def weighted_squares(function: ModelFunction, samples: Samples, weights: Tensor) -> Tensor:
@@ -68,13 +68,11 @@ def _of_few(rule: Rule, layer: nn.Module, weights: Parameters, entered: Tensor, 
 
 
 def _one_by_one(function: ModelFunction, samples: Samples, weights: Tensor) -> Tensor:
-    def loss(parameters: Parameters, inputs: Tensor, target: Tensor) -> Tensor:
-        return function.losses(parameters, Batch(inputs[None], target[None]))[0]
-
-    per_sample = vmap(grad(loss), in_dims=(None, 0, 0), randomness="error")
     named = function.unflatten(weights)
     parts = []
     for batch in function.batches(samples, 32):
-        gradients = per_sample(function.parameters, batch.inputs, batch.targets)
-        parts.append(sum((g.square() * named[name]).flatten(1).sum(dim=1) for name, g in gradients.items()))
+        total = weights.new_zeros(len(batch.inputs))
+        for name, gradients in function.sample_gradients(batch).items():
+            total += (gradients.square() * named[name]).flatten(1).sum(dim=1)
+        parts.append(total)
     return torch.cat(parts).cpu()

@@ -135,10 +135,7 @@ class Campaign:
     def train(self, samples: Samples, seed: int, callbacks: Sequence[Callback], what: str = "fitting") -> Trained:
         """A new model, trained as the unlearner needs it (SISA trains shards)."""
         if self.unlearner.trains_original:
-            own: Trained = self.unlearner.fit(  # type: ignore[attr-defined]
-                self.task, samples, self.recipe, seed=seed, callbacks=callbacks
-            )
-            return own
+            return self.unlearner.fit(self.task, samples, self.recipe, seed=seed, callbacks=callbacks)
         return fit(self.task, samples, self.recipe, seed=seed, callbacks=callbacks, what=what)
 
 

@@ -18,7 +18,7 @@ from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.steward import Steward
 from unscathed.streams.stream import Request, Stream
-from unscathed.training import Callback, Trained, fit
+from unscathed.training import Callback, Trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,10 +222,7 @@ def endure(
 def _gold(steward: Steward, original: Trained, left: Samples) -> Trained:
     """The first training again, without what was forgotten."""
     task = original.task.task if isinstance(original.task, EnsembleTask) else original.task
-    if steward.unlearner.trains_original:
-        trained: Trained = steward.unlearner.fit(task, left, original.recipe, seed=original.seed)  # type: ignore[attr-defined]
-        return trained
-    return fit(task, left, original.recipe, seed=original.seed)
+    return steward.unlearner.fit(task, left, original.recipe, seed=original.seed)
 
 
 def _worst_class(trained: Trained, test: Samples) -> float:

@@ -11,7 +11,8 @@ import torch
 
 from unscathed.problems import Problems, some
 from unscathed.samples import Samples, as_ids
-from unscathed.training import Callback, Trained
+from unscathed.task import Task
+from unscathed.training import Callback, Recipe, Trained, fit
 
 
 class Unlearner(ABC):
@@ -26,6 +27,18 @@ class Unlearner(ABC):
     """Whether the model must have been trained in shards, with checkpoints (`Sisa.fit`)."""
     trains_original: ClassVar[bool] = False
     """Whether the model must have been trained by this method's own `fit`, which then is its way of retraining too."""
+
+    def fit(
+        self,
+        task: Task,
+        samples: Samples,
+        recipe: Recipe | None = None,
+        *,
+        seed: int = 0,
+        callbacks: Sequence[Callback] = (),
+    ) -> Trained:
+        """Train a model that this method can unlearn from: by `unscathed.fit`, where it needs nothing of its own."""
+        return fit(task, samples, recipe, seed=seed, callbacks=callbacks)
 
     def unlearn(
         self,

@@ -64,7 +64,8 @@ def require_labels(what: str, labels: Tensor | None) -> Tensor:
 
 
 def by_class(labels: Tensor | None, count: int) -> list[Tensor]:
-    """Positions of each class's spares, int64; all in one where there are no classes."""
+    """Positions of each class's samples, each int64 [m]; all in one where there are no classes."""
     if labels is None:
         return [torch.arange(count)]
+    labels = labels.cpu()
     return [(labels == c).nonzero().flatten() for c in torch.unique(labels)]

@@ -26,7 +26,7 @@ class Crowding(Screen):
     ) -> Tensor:
         """The class's median distance over that of the spare, in logarithms, up to 16; see `Screen.scores`."""
         scores = torch.zeros(len(vectors))
-        for rows in by_class(None if labels is None else labels.cpu(), len(vectors)):
+        for rows in by_class(labels, len(vectors)):
             own = vectors[rows].cpu().double()
             near = neighbours(vectors[rows], 1)
             if near.shape[1]:

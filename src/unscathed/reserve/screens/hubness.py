@@ -35,7 +35,7 @@ class Hubness(Screen):
     ) -> Tensor:
         """Standardised k-occurrences, 0 where all of a class have the same; see `Screen.scores`."""
         scores = torch.zeros(len(vectors))
-        for rows in by_class(None if labels is None else labels.cpu(), len(vectors)):
+        for rows in by_class(labels, len(vectors)):
             counts = torch.bincount(neighbours(vectors[rows], self.k).flatten(), minlength=len(rows)).float()
             deviation = counts.std(correction=0)
             if deviation > 0:

@@ -26,7 +26,7 @@ class SpectralOutliers(Screen):
     ) -> Tensor:
         """Squared lengths along the top singular vector of the class; see `Screen.scores`."""
         scores = torch.zeros(len(vectors))
-        for rows in by_class(None if labels is None else labels.cpu(), len(vectors)):
+        for rows in by_class(labels, len(vectors)):
             own = vectors[rows].cpu().double()
             centred = own - own.mean(dim=0)
             # Directions of few dimensions cost less than those of many spares.

@@ -83,6 +83,7 @@ def test_the_same_seed_gives_the_same_assessment(trained: Trained) -> None:
     ("settings", "problem"),
     [
         ({"screens": []}, "no screens"),
+        ({"screens": [OneClass(3)]}, r"OneClass\(budget=3.*is no screen"),
         ({"screens": [Constant(), Constant()]}, "the same thing twice"),
         ({"false_alarms": 0.0}, "false_alarms=0.0"),
         ({"sizes": (0,)}, "sizes"),
@@ -98,6 +99,11 @@ def test_benign_requests_that_do_not_do(trained: Trained) -> None:
     with pytest.raises(BadInputError) as error:
         Triage([Constant()]).fit(trained, SAMPLES, benign=[[], ["nobody"]])
     assert len(error.value.problems) == 3
+
+
+def test_nothing_to_ask_for_is_said(trained: Trained) -> None:
+    with pytest.raises(BadInputError, match="no samples that could be asked for"):
+        Triage([Constant()]).fit(trained, SAMPLES.only([]))
 
 
 def test_requests_that_cannot_be_assessed(trained: Trained) -> None:

@@ -5,9 +5,10 @@ import math
 from dataclasses import replace
 
 import pytest
+import torch
 from tests.support import NoOp, RandomWeights, digit_setup
 
-from unscathed import BadInputError, Healer, Retrain, Sisa, SpareSet, Steward, Trained, Unlearner, fit
+from unscathed import BadInputError, Healer, Retrain, Samples, Sisa, SpareSet, Steward, Trained, Unlearner, fit
 from unscathed.adversaries import EarliestSlices, ParameterAware, Random
 from unscathed.streams import Benign, Endurance, Hostile, Stream, endure
 
@@ -120,4 +121,18 @@ def test_bad_input_is_refused_before_anything_is_done(trained: Trained) -> None:
     with pytest.raises(BadInputError) as error:
         endure(keeper, MIXED, RETAIN, validation=TEST.only([]), gold_every=-1)
     assert len(error.value.problems) == 3
+    with pytest.raises(
+        BadInputError, match=r"test inputs are torch.float32 \(5,\), the model's torch.uint8 \(1, 8, 8\)"
+    ):
+        endure(keeper, MIXED, Samples(torch.zeros(3, 5), torch.zeros(3, dtype=torch.long)))
     assert keeper.trained is trained
+
+
+def test_nobody_asks(trained: Trained) -> None:
+    found = endure(
+        steward(trained, NoOp()), Stream([Benign(owners=dict.fromkeys(RETAIN.ids, "one"))], requests=1), TEST
+    )
+    assert found.steps == ()
+    assert "nobody" in found.ended
+    assert math.isnan(found.damage)
+    assert math.isnan(found.cost)

@@ -75,7 +75,11 @@ class Triage:
     ) -> None:
         problems = Problems("cannot triage requests")
         problems.require(len(screens) > 0, "there are no screens")
-        names = [s.name for s in screens]
+        strange = [repr(s) for s in screens if not isinstance(s, Screen)]
+        problems.require(
+            not strange, f"{', '.join(strange)} is no screen; wrap an adversary, e.g. Wanted(OutputAware())"
+        )
+        names = [s.name for s in screens if isinstance(s, Screen)]
         problems.require(len(set(names)) == len(names), f"screens look at the same thing twice ({', '.join(names)})")
         problems.require(0 < false_alarms < 1, f"false_alarms={false_alarms} must be a share, between 0 and 1")
         problems.require(
@@ -108,8 +112,10 @@ class Triage:
         Raises:
             BadInputError: there are too few benign requests, they name what is not there, or a screen lacks something.
         """
-        requests = self._drawn(samples) if benign is None else [list(r) for r in benign]
         problems = Problems("cannot triage requests")
+        problems.require(len(samples) > 0, "there are no samples that could be asked for")
+        problems.raise_any()
+        requests = self._drawn(samples) if benign is None else [list(r) for r in benign]
         least = _least(len(self.screens), self.false_alarms)
         problems.require(
             len(requests) >= least,

@@ -85,13 +85,17 @@ class Endurance:
 
     @property
     def damage(self) -> float:
-        """How far the last model lies below gold, or below the original where gold was never trained."""
+        """How far the last model lies below gold, or the original where that was never trained; NaN if none came."""
+        if not self.steps:
+            return math.nan
         last = self.steps[-1]
         return (self.original if math.isnan(last.gold) else last.gold) - last.score
 
     @property
     def cost(self) -> float:
-        """The mean gradient steps of a request, over those of the first training."""
+        """The mean gradient steps of a request, over those of the first training; NaN if none came."""
+        if not self.steps:
+            return math.nan
         return sum(step.steps for step in self.steps) / self.steps[-1].requests / self.training_steps
 
     def __str__(self) -> str:
@@ -144,6 +148,11 @@ def endure(
     for name, held_out in (("test", test), ("validation", validation)):
         if held_out is not None and problems.require(len(held_out) > 0, f"there are no {name} samples"):
             problems.extend(f"{name} {p}" for p in task.problems_with(held_out))
+            kind, trained_on = ((part.shape, part.dtype) for part in (held_out, steward.samples))
+            problems.require(
+                kind == trained_on,
+                f"{name} inputs are {kind[1]} {tuple(kind[0])}, the model's {trained_on[1]} {tuple(trained_on[0])}",
+            )
             shared = set(held_out.ids) & {*steward.samples.ids, *steward.reserve.spares.ids}
             problems.require(not shared, f"{len(shared)} {name} samples are training samples or spares, too")
     problems.require(gold_every >= 0, f"gold_every={gold_every} must be a number of batches, or 0 for never")
@@ -165,7 +174,7 @@ def endure(
         gold = _gold(steward, original, left())
         return replace(step, gold=gold.score(test), gold_membership=_membership(gold, first.only(forgotten), test))
 
-    ended = f"{stream.requests} requests"
+    ended = ""
     for callback in callbacks:
         callback.on_start("stream", -(-stream.requests // stream.batch))
     try:
@@ -200,13 +209,14 @@ def endure(
             steps.append(with_gold(step) if gold_every and number % gold_every == 0 else step)
             for callback in callbacks:
                 callback.on_step(number)
+        if not ended:
+            all_came = len(arrived) == stream.requests
+            ended = f"{stream.requests} requests" if all_came else "nobody had anything left to ask for"
         if gold_every and steps and math.isnan(steps[-1].gold):
             steps[-1] = with_gold(steps[-1])
     finally:
         for callback in callbacks:
             callback.on_end()
-    if steps and steps[-1].requests < stream.requests and ended.endswith("requests"):
-        ended = "nobody had anything left to ask for"
     return Endurance(
         stream=repr(stream),
         steward=f"{steward.unlearner!r}, {steward.healer!r}",

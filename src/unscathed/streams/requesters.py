@@ -45,6 +45,9 @@ class Requester(ABC):
             samples: what the first model was trained on.
             view_of: what may be known of the model, asked anew for each request or once.
             seed: of whatever is drawn.
+
+        Raises:
+            BadInputError: there is not enough to choose from, or to choose by.
         """
 
 
@@ -142,6 +145,7 @@ class Hostile(Requester):
         return self._adaptively(own, view_of, seed) if self.adaptive else self._beforehand(own, view_of, seed)
 
     def _adaptively(self, own: Samples, view_of: ViewOf, seed: int) -> Choose:
+        self.adversary.check(view_of(self.adversary, own))
         sent = 0
 
         def choose(left: Samples) -> tuple[str, ...]:
@@ -159,6 +163,8 @@ class Hostile(Requester):
             try:
                 return asking.choose(view_of(asking, mine))
             except BadInputError:
+                if sent == 1:
+                    raise
                 return ()  # it finds nothing any more that it would ask for (all of its class is gone, say)
 
         return choose

@@ -48,8 +48,13 @@ class Stream:
     def __init__(self, requesters: Sequence[Requester], *, requests: int, batch: int = 1) -> None:
         problems = Problems("cannot make a stream")
         problems.require(len(requesters) > 0, "there are no requesters")
-        problems.require(requests >= 1, f"requests={requests} must be at least 1")
-        problems.require(batch >= 1, f"batch={batch} must be at least 1 request")
+        strange = [repr(r) for r in requesters if not isinstance(r, Requester)]
+        problems.require(
+            not strange, f"{', '.join(strange)} sends no requests; wrap an adversary, e.g. Hostile(OneClass(20))"
+        )
+        for name, count in (("requests", requests), ("batch", batch)):
+            whole = isinstance(count, int) and count >= 1
+            problems.require(whole, f"{name}={count} must be a number of requests, at least 1")
         problems.raise_any()
         self.requesters = tuple(requesters)
         self.requests = requests

@@ -82,6 +82,9 @@ def test_region_concentration_is_centred_and_finds_neighbours(trained: Trained) 
     side = (features - features.mean(dim=0)) @ torch.linalg.svd(features - features.mean(dim=0))[2][0]
     near = [SAMPLES.ids[own[p]] for p in side.argsort(descending=True)[:8].tolist()]
     assert score(near) > float(others.max())
+    draw = torch.Generator().manual_seed(4)
+    of_class = [[SAMPLES.ids[own[p]] for p in torch.randperm(len(own), generator=draw)[:8].tolist()] for _ in range(50)]
+    assert sum(map(score, of_class)) / 50 < 1, "a class alone is no region: that is another screen's business"
 
 
 def test_price_is_what_a_request_costs_over_a_random_one() -> None:

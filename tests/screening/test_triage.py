@@ -67,6 +67,17 @@ class Constant(Screen):
         return lambda request: 0.0
 
 
+def test_ranks_and_the_threshold_are_learned_from_different_requests(trained: Trained) -> None:
+    asked: list[str] = []
+
+    class Watching(Constant):
+        def fit(self, trained: Trained, samples: Samples) -> Score:
+            return lambda request: float(len(asked.append(request[0]) or asked))  # type: ignore[func-returns-value]
+
+    Triage([Watching()]).fit(trained, SAMPLES, benign=[[i] for i in SAMPLES.ids])
+    assert sorted(asked) == sorted(SAMPLES.ids), "each once"
+
+
 def test_a_screen_that_sees_nothing_raises_no_alarm(trained: Trained) -> None:
     blind = Triage([Constant()]).fit(trained, SAMPLES)
     assert blind.assess(OneClass(15).choose(OutputView(trained, SAMPLES))).road == "ordinary"

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal, get_args
+
+import torch
 
 from unscathed.ensemble import EnsembleTask
+from unscathed.healing.layers import AllLayers, HealedLayers
+from unscathed.healing.objectives import HealingObjective, OwnLoss
+from unscathed.healing.shards import heal_shards, joined
+from unscathed.healing.until import Until
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Callback, Event, Trained, tune
-from unscathed.training.seeds import derive
-from unscathed.unlearners.sisa import join_members, member_of
+from unscathed.training.seeds import derive, generator
+from unscathed.unlearners.sisa import member_of
 
-Strategy = Literal["retain+twins", "twins", "retain"]
+Strategy = Literal["retain+twins", "twins+replay", "twins", "retain"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Healer:
     """Fine-tune an unlearned model on retained samples, on twins from the reserve, or on both.
 
+    What is trained on, what is descended, which layers move and for how long are choices of their own.
+
     Args:
-        strategy: ``"retain+twins"`` (the paper's), ``"twins"`` (needs no training data), or ``"retain"`` (the
-            control that tells whether the twins did anything).
-        epochs: passes over the samples healed on; give this or ``steps``. By default as many steps as make a tenth of
-            the original's training, but no more than N/2 passes (N: the original's epochs; the paper's longest), so
-            that a few twins are not gone over hundreds of times.
+        strategy: ``"retain+twins"`` (the paper's), ``"twins+replay"`` (twins and a few retained samples beside each),
+            ``"twins"`` (needs no training data), or ``"retain"`` (the control that tells whether the twins did
+            anything).
+        epochs: passes over the samples healed on; give this, ``steps`` or ``until``. By default as many steps as make
+            a tenth of the original's training, but no more than N/2 passes (N: the original's epochs; the paper's
+            longest), so that a few twins are not gone over hundreds of times.
         steps: gradient steps.
+        until: what to reach, in rounds; it asks for held-out samples.
         learning_rate: its peak, as a share of the original recipe's.
+        objective: what is descended: `OwnLoss`, or `Distillation` from the model before unlearning.
+        layers: which parameters move: `AllLayers`, `HeadFirst` or `LowRank`.
+        replay: for ``"twins+replay"``, how many retained samples are drawn for each twin.
 
     Source: Jasiorski et al. 2025, "How to Protect Models against Adversarial Unlearning?" (arXiv 2507.10886).
     """
@@ -36,7 +50,11 @@ class Healer:
     strategy: Strategy = "retain+twins"
     epochs: float | None = None
     steps: int | None = None
+    until: Until | None = None
     learning_rate: float = 0.2
+    objective: HealingObjective = field(default_factory=OwnLoss)
+    layers: HealedLayers = field(default_factory=AllLayers)
+    replay: float = 1.0
 
     def __post_init__(self) -> None:
         problems = Problems("cannot use this healer")
@@ -44,11 +62,23 @@ class Healer:
         problems.require(
             self.strategy in allowed, f"strategy={self.strategy!r} must be one of {', '.join(map(repr, allowed))}"
         )
-        problems.require(self.epochs is None or self.steps is None, "epochs and steps are both given; give one")
-        for name in ("epochs", "steps", "learning_rate"):
+        given = [name for name in ("epochs", "steps", "until") if getattr(self, name) is not None]
+        problems.require(len(given) < 2, f"{' and '.join(given)} are given together; give one")
+        for name in ("epochs", "steps", "learning_rate", "replay"):
             value = getattr(self, name)
             problems.require(value is None or value > 0, f"{name}={value} must be positive")
         problems.raise_any()
+
+    def __repr__(self) -> str:
+        # What is left as it comes says nothing, and would make every line of a history long.
+        plain = {"epochs": None, "steps": None, "until": None, "objective": OwnLoss(), "layers": AllLayers()}
+        plain |= {"replay": 1.0}
+        said = [
+            f"{n}={getattr(self, n)!r}"
+            for n in self.__dataclass_fields__
+            if n not in plain or getattr(self, n) != plain[n]
+        ]
+        return f"Healer({', '.join(said)})"
 
     @property
     def uses_twins(self) -> bool:
@@ -66,6 +96,8 @@ class Healer:
         *,
         retain: Samples | None = None,
         twins: Samples | None = None,
+        before: Trained | None = None,
+        held_out: Samples | None = None,
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Trained:
@@ -78,49 +110,110 @@ class Healer:
             retain: the samples that stay; None where they are no longer at hand.
             twins: the spares that stand in for what was forgotten; None or none where the reserve is spent. They may be
                 training data already, where spent ones are used again.
+            before: the model before unlearning, for objectives that ask it. It is shown only what is healed on.
+            held_out: samples that are not healed on, for `Until`.
             seed: of batch order, augmentation and dropout; by default the model's own.
             callbacks: progress.
 
         Raises:
-            BadInputError: what the strategy trains on is missing, or is not the model's.
+            BadInputError: what the strategy trains on, or what objective and duration need, is missing, or is not the
+                model's.
         """
         started = time.perf_counter()
         twins = twins if self.uses_twins and twins is not None and len(twins) else None
         retain = retain if self.uses_retain else None
+        seed = derive(unlearned.seed if seed is None else seed, "heal", len(unlearned.history))
         if retain is not None and twins is not None:
             # Spares that were spent before are retained samples by now; each is trained on once.
             retain = retain.without(set(twins.ids) & set(retain.ids))
-        self._check(unlearned, retain, twins)
-        seed = derive(unlearned.seed if seed is None else seed, "heal", len(unlearned.history))
-        if isinstance(unlearned.task, EnsembleTask):
-            healed, steps = self._heal_shards(unlearned, retain, twins, seed, callbacks)
+        self._check(unlearned, retain, twins, before, held_out)
+        retain = self._replayed(retain, twins, seed)
+        once = partial(self._once, retain=retain, twins=twins, before=before, callbacks=callbacks)
+        details: dict[str, Any] = {"retained": _size(retain), "twins": _size(twins)}
+        if self.until is None:
+            healed, steps = once(unlearned, self.steps, seed)
         else:
-            part = _join(retain, twins)
-            healed = self._tune(unlearned, part, self._steps(unlearned, part, 1), seed, callbacks, "healing")
-            steps = healed.history[-1].steps
-            healed = replace(healed, history=unlearned.history)
+            assert held_out is not None
+            healed, steps, rounds = self.until.rounds(
+                unlearned, held_out, lambda model, steps, number: once(model, steps, derive(seed, number))
+            )
+            details["rounds"] = rounds
         event = Event(
             kind="healed",
             by=repr(self),
             samples=_size(retain) + _size(twins),
             steps=steps,
             seconds=time.perf_counter() - started,
-            details={"retained": _size(retain), "twins": _size(twins)},
+            details=details,
         )
         return replace(healed, history=(*unlearned.history, event))
 
-    def _check(self, unlearned: Trained, retain: Samples | None, twins: Samples | None) -> None:
+    def _once(
+        self,
+        model: Trained,
+        steps: int | None,
+        seed: int,
+        *,
+        retain: Samples | None,
+        twins: Samples | None,
+        before: Trained | None,
+        callbacks: Sequence[Callback],
+    ) -> tuple[Trained, int]:
+        """One healing with one schedule, and its steps."""
+        if isinstance(model.task, EnsembleTask):
+            shards = len(model.shards)
+
+            def heal_shard(member: Trained, part: Samples, shard: int) -> Trained:
+                what = f"healing shard {shard + 1}/{shards}"
+                its_before = member_of(before, shard) if before is not None else None
+                return self._tune(
+                    member,
+                    part,
+                    self._steps(model, part, shards, steps),
+                    derive(seed, shard),
+                    its_before,
+                    callbacks,
+                    what,
+                )
+
+            return heal_shards(model, retain, twins, heal_shard)
+        part = joined(retain, twins)
+        assert part is not None
+        healed = self._tune(model, part, self._steps(model, part, 1, steps), seed, before, callbacks, "healing")
+        return replace(healed, history=model.history), healed.history[-1].steps
+
+    def _check(
+        self,
+        unlearned: Trained,
+        retain: Samples | None,
+        twins: Samples | None,
+        before: Trained | None,
+        held_out: Samples | None,
+    ) -> None:
         problems = Problems(f"cannot heal with strategy {self.strategy!r}")
         problems.require(
             not self.uses_retain or _size(retain) > 0, "retained samples are missing; give retain=…, or use 'twins'"
         )
         problems.require(
-            self.strategy != "twins" or twins is not None, "there are no twins; give twins=…, or use 'retain'"
+            self.strategy not in ("twins", "twins+replay") or twins is not None,
+            "there are no twins; give twins=…, or use 'retain'",
         )
         problems.require(
             bool(self.epochs or self.steps or unlearned.history),
             "the model has no history to take a duration from; give the healer epochs=… or steps=…",
         )
+        if self.objective.needs_before:
+            problems.require(
+                before is not None,
+                f"{self.objective!r} asks the model before unlearning; give before=…, or use OwnLoss()",
+            )
+        if self.until is not None and problems.require(
+            _size(held_out) > 0, "Until looks at held-out samples; give held_out=…, or steps=… instead"
+        ):
+            assert held_out is not None
+            used = {i for part in (retain, twins) if part is not None for i in part.ids}
+            seen = used.intersection(held_out.ids)
+            problems.require(not seen, f"{len(seen)} held-out samples are healed on; hold out others")
         if retain is not None:
             foreign = set(retain.ids) - set(unlearned.ids)
             problems.require(
@@ -133,23 +226,39 @@ class Healer:
                 problems.extend(unlearned.task.problems_with(samples))
         problems.raise_any()
 
-    def _steps(self, unlearned: Trained, samples: Samples, shards: int) -> int | None:
+    def _replayed(self, retain: Samples | None, twins: Samples | None, seed: int) -> Samples | None:
+        """The retained samples that are healed on: all of them, or a few for each twin."""
+        if self.strategy != "twins+replay" or retain is None or twins is None:
+            return retain
+        count = max(1, min(len(retain), round(self.replay * len(twins))))
+        drawn = torch.randperm(len(retain), generator=generator(seed, "replay"))[:count]
+        return retain.only([retain.ids[p] for p in drawn.tolist()])
+
+    def _steps(self, model: Trained, samples: Samples, shards: int, steps: int | None) -> int | None:
         """Steps over these samples, of one of so many shards; None where epochs decide."""
+        if steps is not None:
+            return max(1, round(steps / shards))
         if self.epochs is not None:
             return None
-        if self.steps is not None:
-            return max(1, round(self.steps / shards))
-        fitted = unlearned.history[0]
-        longest = unlearned.recipe.total_epochs(fitted.samples) / 2 * unlearned.recipe.steps_per_epoch(len(samples))
+        fitted = model.history[0]
+        longest = model.recipe.total_epochs(fitted.samples) / 2 * model.recipe.steps_per_epoch(len(samples))
         return max(1, round(min(0.1 * fitted.steps / shards, longest)))
 
     def _tune(
-        self, model: Trained, samples: Samples, steps: int | None, seed: int, callbacks: Sequence[Callback], what: str
+        self,
+        model: Trained,
+        samples: Samples,
+        steps: int | None,
+        seed: int,
+        before: Trained | None,
+        callbacks: Sequence[Callback],
+        what: str,
     ) -> Trained:
         recipe = replace(
-            model.recipe.lasting(epochs=self.epochs, steps=steps),
+            model.recipe.lasting(epochs=self.epochs if steps is None else None, steps=steps),
             learning_rate=self.learning_rate * model.recipe.learning_rate,
         )
+        recipe = self.layers.recipe(recipe)
         return tune(
             model,
             samples,
@@ -159,61 +268,10 @@ class Healer:
             by=repr(self),
             callbacks=callbacks,
             what=what,
+            objective=self.objective.objective(model.task, before),
+            around_step=self.layers.around_step(recipe.total_steps(len(samples))),
+            around_training=self.layers.around_training,
         )
-
-    def _heal_shards(
-        self,
-        unlearned: Trained,
-        retain: Samples | None,
-        twins: Samples | None,
-        seed: int,
-        callbacks: Sequence[Callback],
-    ) -> tuple[Trained, int]:
-        """Each shard on its own; twins join, as members of its last slice, the shards that have fewest samples.
-
-        Those that are in a shard already stay in it.
-        """
-        shards = [list(slices) for slices in unlearned.shards]
-        adopted: list[list[str]] = [[] for _ in shards]
-        home = {i: shard for shard, slices in enumerate(shards) for part in slices for i in part}
-        known: list[list[str]] = [[] for _ in shards]
-        sizes = [sum(map(len, slices)) for slices in shards]
-        for twin in twins.ids if twins is not None else ():
-            if twin in home:
-                known[home[twin]].append(twin)
-                continue
-            smallest = sizes.index(min(sizes))
-            adopted[smallest].append(twin)
-            sizes[smallest] += 1
-        available = set(retain.ids) if retain is not None else set()
-        members: dict[int, Trained] = {}
-        spent = 0
-        for shard, slices in enumerate(shards):
-            own = [i for part in slices for i in part if i in available]
-            stand_ins = known[shard] + adopted[shard]
-            part = _join(
-                retain.only(own) if retain is not None and own else None,
-                twins.only(stand_ins) if twins is not None and stand_ins else None,
-            )
-            if part is None:
-                continue
-            steps = self._steps(unlearned, part, len(shards))
-            member = member_of(unlearned, shard)
-            members[shard] = self._tune(
-                member, part, steps, derive(seed, shard), callbacks, f"healing shard {shard + 1}/{len(shards)}"
-            )
-            spent += members[shard].history[-1].steps
-            slices[-1] = (*slices[-1], *adopted[shard])
-        event = Event(kind="healed", by=repr(self), samples=0, steps=spent, seconds=0.0)
-        healed = join_members(unlearned, members, event)
-        layout = tuple(tuple(slices) for slices in shards)
-        return replace(healed, shards=layout, ids=tuple(i for s in layout for part in s for i in part)), spent
-
-
-def _join(retain: Samples | None, twins: Samples | None) -> Samples:
-    if retain is None or twins is None:
-        return retain or twins  # type: ignore[return-value]
-    return retain + twins
 
 
 def _size(samples: Samples | None) -> int:

@@ -24,8 +24,8 @@ from unscathed.training.trained import Event, Trained, state_of
 
 Objective = Callable[[Any, Batch], Tensor]
 """From a model's outputs and their batch, what is descended: one number a sample, [n]."""
-AroundStep = Callable[[nn.Module], AbstractContextManager[object]]
-"""What is done to a model when its gradients are there, and again when the optimizer has moved it."""
+Around = Callable[[nn.Module], AbstractContextManager[object]]
+"""What is done to a model before something happens to it, and what after."""
 
 
 class DivergedError(UnscathedError):
@@ -80,7 +80,8 @@ def tune(
     what: str = "training",
     objective: Objective | None = None,
     weights: Tensor | None = None,
-    around_step: AroundStep = nullcontext,
+    around_step: Around = nullcontext,
+    around_training: Around = nullcontext,
 ) -> Trained:
     """Train a model further; returns a new one whose ids are joined by the samples'.
 
@@ -97,25 +98,27 @@ def tune(
         weights: what each sample's loss is multiplied by, float [n]; by default 1.
         around_step: entered with the model before each of the optimizer's steps, when gradients are there, and left
             after it.
+        around_training: entered with the model before the optimizer is made, and left when training is over.
 
     Raises:
         DivergedError: losses or weights are no longer finite.
     """
     started = time.perf_counter()
     model = trained.model()
-    steps = _train(
-        model,
-        trained.task,
-        samples,
-        recipe,
-        trained.machine,
-        seed,
-        callbacks,
-        what,
-        objective or trained.task.losses,
-        weights,
-        around_step,
-    )
+    with around_training(model):
+        steps = _train(
+            model,
+            trained.task,
+            samples,
+            recipe,
+            trained.machine,
+            seed,
+            callbacks,
+            what,
+            objective or trained.task.losses,
+            weights,
+            around_step,
+        )
     event = Event(kind=kind, by=by, samples=len(samples), steps=steps, seconds=time.perf_counter() - started)
     known = set(trained.ids)
     return trained.after(model, event, ids=(*trained.ids, *(i for i in samples.ids if i not in known)))
@@ -170,7 +173,7 @@ def _train(
     what: str,
     objective: Objective,
     weights: Tensor | None,
-    around_step: AroundStep,
+    around_step: Around,
 ) -> int:
     samples = machine.hold(samples)
     batch_size = min(recipe.batch_size, len(samples))

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from unscathed.samples import Batch, Samples
-from unscathed.training import Callback, Recipe, Trained, full_precision, tune
+from unscathed.training import Callback, Recipe, Teacher, Trained, tune
 from unscathed.training.seeds import derive
 from unscathed.unlearners.fine_tuning import FineTuning
 
@@ -107,16 +106,3 @@ class Scrub(FineTuning):
                 "teacher_batches": sum(e.steps for e in done),
             },
         )
-
-
-class Teacher:
-    """The original, asked for its answers to whatever the student is shown."""
-
-    def __init__(self, trained: Trained) -> None:
-        self.task, self.machine, self.model = trained.task, trained.machine, trained.model()
-
-    def divergences(self, outputs: Any, batch: Batch) -> Tensor:
-        """d(x; θ_o, θ'), [n], nats."""
-        with torch.no_grad(), self.machine.computing():
-            reference = self.task.outputs(self.model, batch)
-        return self.task.divergences(full_precision(reference), outputs, batch)

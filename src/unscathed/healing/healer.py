@@ -180,7 +180,7 @@ class Healer:
         part = joined(retain, twins)
         assert part is not None
         healed = self._tune(model, part, self._steps(model, part, 1, steps), seed, before, callbacks, "healing")
-        return replace(healed, history=model.history), healed.history[-1].steps
+        return replace(healed, history=model.history), _steps_since(model, healed)
 
     def _check(
         self,
@@ -259,19 +259,26 @@ class Healer:
             learning_rate=self.learning_rate * model.recipe.learning_rate,
         )
         recipe = self.layers.recipe(recipe)
-        return tune(
-            model,
-            samples,
-            recipe,
-            seed=seed,
-            kind="healed",
-            by=repr(self),
-            callbacks=callbacks,
-            what=what,
-            objective=self.objective.objective(model.task, before),
-            around_step=self.layers.around_step(recipe.total_steps(len(samples))),
-            around_training=self.layers.around_training,
-        )
+        objective = self.objective.objective(model.task, before)
+        healed = model
+        for number, (lasting, around) in enumerate(self.layers.phases(recipe.total_steps(len(samples)))):
+            healed = tune(
+                healed,
+                samples,
+                recipe.lasting(steps=lasting),
+                seed=derive(seed, number) if number else seed,
+                kind="healed",
+                by=repr(self),
+                callbacks=callbacks,
+                what=what,
+                objective=objective,
+                around_training=around,
+            )
+        return healed
+
+
+def _steps_since(model: Trained, healed: Trained) -> int:
+    return sum(event.steps for event in healed.history[len(model.history) :])
 
 
 def _size(samples: Samples | None) -> int:

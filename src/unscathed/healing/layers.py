@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,23 +18,18 @@ from unscathed.training.seeds import generator
 
 
 class HealedLayers:
-    """Which parameters move, and when."""
+    """Which parameters move, and when; all of them, from the first step on, unless a subclass says otherwise."""
 
     def recipe(self, recipe: Recipe) -> Recipe:
         """The healer's recipe, changed where these layers need another."""
         return recipe
 
-    def around_training(self, model: nn.Module) -> AbstractContextManager[object]:
-        """Entered before the optimizer is made, left when training is over."""
-        return nullcontext()
+    def phases(self, total: int) -> list[tuple[int, Around]]:
+        """How a healing of so many steps is divided: steps, and what is done to the model around them.
 
-    def around_step(self, total: int) -> Around:
-        """Entered when a step's gradients are there, left when the optimizer has moved the model.
-
-        Args:
-            total: how many steps there will be.
+        Each phase has a whole schedule of its own.
         """
-        return nullcontext
+        return [(total, nullcontext)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +39,15 @@ class AllLayers(HealedLayers):
 
 @dataclass(frozen=True, kw_only=True)
 class HeadFirst(HealedLayers):
-    """At first only the last linear layer and the norms, then all: what is destroyed there is mended at less cost.
+    """At first only the last linear layer and the norms, then all: features that are whole are not bent to a bad head.
 
     While the rest stands still, a step computes no gradients of its weights.
 
     Args:
         share: of the steps for which the rest stands still; at 1 it never moves.
+
+    Source: Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution"
+    (linear probing, then fine-tuning); that norms move with the head is chosen here.
     """
 
     share: float = 0.3
@@ -59,24 +57,11 @@ class HeadFirst(HealedLayers):
         problems.require(0 < self.share <= 1, f"share={self.share} must be a share of the steps, 0 < share ≤ 1")
         problems.raise_any()
 
-    def around_step(self, total: int) -> Around:
-        """Withhold the rest's gradients until its time has come."""
-        still = round(self.share * total)
-        done = 0
-
-        @contextmanager
-        def step(model: nn.Module) -> Iterator[None]:
-            nonlocal done
-            rest = body(model)
-            if done < still:
-                for parameter in rest:
-                    parameter.grad = None
-            yield
-            done += 1
-            for parameter in rest:
-                parameter.requires_grad_(done >= still)
-
-        return step
+    def phases(self, total: int) -> list[tuple[int, Around]]:
+        """The head alone, then everything."""
+        first = min(total, max(1, round(self.share * total)))
+        phases: list[tuple[int, Around]] = [(first, standing_still), (total - first, nullcontext)]
+        return [phase for phase in phases if phase[0]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +88,12 @@ class LowRank(HealedLayers):
         """With AdamW in Muon's place; their learning rates mean the same."""
         return replace(recipe, optimizer="adamw") if recipe.optimizer == "muon" else recipe
 
+    def phases(self, total: int) -> list[tuple[int, Around]]:
+        """One, with weights frozen under their corrections."""
+        return [(total, self._corrected)]
+
     @contextmanager
-    def around_training(self, model: nn.Module) -> Iterator[None]:
-        """Freeze weights under their corrections, and add these to them in the end."""
+    def _corrected(self, model: nn.Module) -> Iterator[None]:
         layers: list[nn.Module] = [m for m in model.modules() if isinstance(m, nn.Linear | _ConvNd)]
         for layer in layers:
             weight = layer.weight
@@ -134,6 +122,17 @@ class _Correction(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight + (self.left @ self.right).view(weight.shape)
+
+
+@contextmanager
+def standing_still(model: nn.Module) -> Iterator[None]:
+    """Around a training: the body does not move."""
+    rest = [p for p in body(model) if p.requires_grad]
+    for parameter in rest:
+        parameter.requires_grad_(False)
+    yield
+    for parameter in rest:
+        parameter.requires_grad_(True)
 
 
 def body(model: nn.Module) -> list[nn.Parameter]:

@@ -40,8 +40,9 @@ def heal_shards(
         )
         if part is None:
             continue
-        members[shard] = heal(member_of(unlearned, shard), part, shard)
-        spent += members[shard].history[-1].steps
+        member = member_of(unlearned, shard)
+        members[shard] = heal(member, part, shard)
+        spent += sum(event.steps for event in members[shard].history[len(member.history) :])
         slices[-1] = (*slices[-1], *adopted[shard])
     event = Event(kind="healed", by="", samples=0, steps=spent, seconds=0.0)
     healed = join_members(unlearned, members, event)

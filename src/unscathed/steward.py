@@ -195,6 +195,8 @@ class Steward:
                 unlearned,
                 retain=retain if healer.uses_retain else None,
                 twins=stand_ins,
+                before=self.trained if healer.needs_before else None,
+                held_out=unseen if healer.needs_held_out else None,
                 callbacks=self.callbacks,
             )
         verdict = audit(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -71,14 +71,11 @@ class Healer:
 
     def __repr__(self) -> str:
         # What is left as it comes says nothing, and would make every line of a history long.
-        plain = {"epochs": None, "steps": None, "until": None, "objective": OwnLoss(), "layers": AllLayers()}
-        plain |= {"replay": 1.0}
-        said = [
-            f"{n}={getattr(self, n)!r}"
-            for n in self.__dataclass_fields__
-            if n not in plain or getattr(self, n) != plain[n]
-        ]
-        return f"Healer({', '.join(said)})"
+        quiet = ("until", "objective", "layers", "replay")
+        plain = {f.name: f.default_factory() if callable(f.default_factory) else f.default for f in fields(self)}
+        said = {name: getattr(self, name) for name in plain}
+        shown = [f"{n}={value!r}" for n, value in said.items() if n not in quiet or value != plain[n]]
+        return f"Healer({', '.join(shown)})"
 
     @property
     def uses_twins(self) -> bool:
@@ -89,6 +86,16 @@ class Healer:
     def uses_retain(self) -> bool:
         """Whether this strategy trains on retained samples."""
         return self.strategy != "twins"
+
+    @property
+    def needs_before(self) -> bool:
+        """Whether it asks the model before unlearning."""
+        return self.objective.needs_before
+
+    @property
+    def needs_held_out(self) -> bool:
+        """Whether it looks at samples that are not healed on."""
+        return self.until is not None
 
     def heal(
         self,

@@ -100,7 +100,7 @@ class LowRank(HealedLayers):
             assert isinstance(weight, Tensor)
             correction = _Correction(weight, self.rank)
             parametrize.register_parametrization(layer, "weight", correction)
-            layer.parametrizations["weight"].original.requires_grad_(False)  # type: ignore[union-attr,index,operator]
+            layer.parametrizations["weight"].original.requires_grad_(False)  # type: ignore[union-attr,index]
         try:
             yield
         finally:
@@ -115,10 +115,9 @@ class _Correction(nn.Module):
         super().__init__()
         rows, columns = weight.shape[0], weight[0].numel()
         rank = min(rank, rows, columns)
-        like = {"device": weight.device, "dtype": weight.dtype}
-        self.left = nn.Parameter(torch.zeros(rows, rank, **like))
+        self.left = nn.Parameter(weight.new_zeros(rows, rank))
         drawn = torch.randn(rank, columns, generator=generator(0, "low rank")) / columns**0.5
-        self.right = nn.Parameter(drawn.to(**like))
+        self.right = nn.Parameter(drawn.to(weight))
 
     def forward(self, weight: Tensor) -> Tensor:
         return weight + (self.left @ self.right).view(weight.shape)

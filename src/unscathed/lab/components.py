@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from unscathed import adversaries, similarity, unlearners
+from unscathed import adversaries, healing, similarity, unlearners
 from unscathed.healing import Healer
 from unscathed.lab import datasets, models, tasks
 from unscathed.lab.datasets.encoders import efficientnet_lite0
@@ -49,6 +49,9 @@ KINDS: dict[str, dict[str, Constructor]] = {
 """What can be named, by the key under which it stands in a file."""
 NESTED: dict[str, dict[str, Constructor]] = {
     "space": {name: getattr(similarity, name) for name in ("Features", "Raw")},
+    "objective": {name: getattr(healing, name) for name in ("OwnLoss", "Distillation")},
+    "layers": {name: getattr(healing, name) for name in ("AllLayers", "HeadFirst", "LowRank")},
+    "until": {"Until": healing.Until},
     "augment": {"Flip": Flip, "Shift": Shift},
     "dataset": KINDS["dataset"],
     "encoder": {"efficientnet_lite0": efficientnet_lite0},

@@ -62,6 +62,8 @@ class Pace:
         recipe, count = self.opened.recipe, len(self.opened.samples)
         if healer.steps is not None:
             return self.step * healer.steps
+        if healer.until is not None:
+            return self.step * healer.until.ceiling * recipe.total_steps(count)
         epochs = healer.epochs if healer.epochs is not None else 0.1 * recipe.total_epochs(count)
         return self.step * epochs * recipe.steps_per_epoch(count)
 

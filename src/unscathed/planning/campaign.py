@@ -108,15 +108,20 @@ class Campaign:
         samples = before.samples.without(wanted)
         # A healer that knows twins alone has nothing to do where none is left.
         able = self.healer.uses_retain or twins.samples is not None
-        healed = self._heal(self.healer, unlearned, samples, twins.samples, callbacks) if able else unlearned
+        # Before anything is spent: what stands in for nobody tells how whole a model is.
+        held_out = before.reserve.unspent.without(twins.fresh)
+        healed = unlearned
+        if able:
+            healed = self._heal(self.healer, unlearned, before.healed, samples, twins.samples, held_out, callbacks)
         if twins.samples is not None:
             before.reserve.spend(twins)
             samples = samples + twins.samples
 
         control = self.unlearner.unlearn(before.control, before.left, wanted, callbacks=callbacks)
         if able:
-            alone = replace(self.healer, strategy="retain", epochs=None, steps=healed.history[-1].steps)
-            control = self._heal(alone, control, left, None, callbacks)
+            steps = healed.history[-1].steps
+            alone = replace(self.healer, strategy="retain", epochs=None, until=None, steps=steps)
+            control = self._heal(alone, control, before.control, left, None, held_out, callbacks)
         return replace(
             before,
             healed=healed,
@@ -128,9 +133,22 @@ class Campaign:
 
     @staticmethod
     def _heal(
-        healer: Healer, unlearned: Trained, retain: Samples, twins: Samples | None, callbacks: Sequence[Callback]
+        healer: Healer,
+        unlearned: Trained,
+        before: Trained,
+        retain: Samples,
+        twins: Samples | None,
+        held_out: Samples,
+        callbacks: Sequence[Callback],
     ) -> Trained:
-        return healer.heal(unlearned, retain=retain if healer.uses_retain else None, twins=twins, callbacks=callbacks)
+        return healer.heal(
+            unlearned,
+            retain=retain if healer.uses_retain else None,
+            twins=twins,
+            before=before if healer.needs_before else None,
+            held_out=held_out if healer.needs_held_out else None,
+            callbacks=callbacks,
+        )
 
     def train(self, samples: Samples, seed: int, callbacks: Sequence[Callback], what: str = "fitting") -> Trained:
         """A new model, trained as the unlearner needs it (SISA trains shards)."""

@@ -188,6 +188,9 @@ class Measurement:
                 unlearned,
                 retain=retain,
                 twins=twins.samples if twins is not None else None,
+                before=bench.obtain(self.before) if healer.needs_before else None,
+                # Spares that stand in for nobody, since the test samples are what is reported.
+                held_out=opened.spares.without(twins.fresh if twins else ()) if healer.needs_held_out else None,
                 seed=self.setting.seeds.healing,
                 callbacks=bench.callbacks,
             )

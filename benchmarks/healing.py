@@ -1,0 +1,429 @@
+"""What healing reaches and what it costs, beside gold: the targets that this project set itself, and the figures.
+
+    python benchmarks/healing.py [--dataset mnist] [--samples 12000] [--seeds 5] [--work FOLDER] [--json FILE]
+
+For every seed an original, and gold for each request; a request names 5 % of the training samples, at random or chosen
+by `ParameterAware`, the same for all seeds, so that margins can be compared over seeds (KLOM). Each unlearner answers,
+each answer is healed: for 5 % of gold's steps on retained samples and twins, on retained samples alone (the control),
+on twins alone, and for N/2 epochs; from collapse for 10 %. Rows go to ``--json`` as they come, and models to
+``--work``: stopped, it goes on where it was. The data is looked for in the folder named by UNSCATHED_DATA.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy import stats
+from torch import Tensor
+
+from unscathed import (
+    Cosine,
+    Features,
+    Fisher,
+    GradientAscent,
+    Healer,
+    Influence,
+    NegGradPlus,
+    Samples,
+    SelectiveDampening,
+    SpareSet,
+    Trained,
+    Unlearner,
+    audit,
+    fit,
+)
+from unscathed.adversaries import BlindView, ParameterAware, ParameterView, Random
+from unscathed.audit import Rmia, compare_klom, compare_membership
+from unscathed.lab.provenance import provenance
+from unscathed.lab.setups import Setup, setup
+from unscathed.training import Shadows, fit_shadows
+from unscathed.training.checkpoint import write_atomically
+from unscathed.training.seeds import derive
+
+UNLEARNERS: dict[str, Unlearner] = {
+    "Fisher": Fisher(),
+    "Influence": Influence(curvature="last-layer"),
+    "GradientAscent": GradientAscent(),
+    "NegGradPlus": NegGradPlus(),
+    "SelectiveDampening": SelectiveDampening(),
+}
+COLLAPSES: dict[str, Unlearner] = {
+    "Fisher, collapse": Fisher(kl_budget=5.0),
+    "GradientAscent, collapse": GradientAscent(kl_budget=20.0),
+}
+SHARE = 0.05
+"""Of the training samples, what a request names."""
+SHADOWS = 8
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Healing:
+    """One way of healing: the healer, and its steps as a share of gold's."""
+
+    healer: Callable[[int], Healer]
+    share: float
+
+
+def healing(strategy: str, share: float) -> Healing:
+    return Healing(lambda steps: Healer(strategy=strategy, steps=steps), share)  # type: ignore[arg-type]
+
+
+HEALINGS = {
+    "retain+twins, 5 %": healing("retain+twins", 0.05),
+    "retain, 5 %": healing("retain", 0.05),
+    "twins, 5 %": healing("twins", 0.05),
+    "retain+twins, N/2": healing("retain+twins", 0.5),
+}
+FROM_COLLAPSE = {
+    "retain+twins, 10 %": healing("retain+twins", 0.1),
+    "retain, 10 %": healing("retain", 0.1),
+    "twins, 10 %": healing("twins", 0.1),
+}
+
+
+class Bench:
+    """Data, and models that are made once and kept.
+
+    Args:
+        made: the data set, its task and recipe.
+        most: how many samples, the reserve among them.
+        work: where models are kept.
+    """
+
+    def __init__(self, made: Setup, most: int, work: Path) -> None:
+        everything = made.samples.split(reserve=most, seed=0)[1] if most < len(made.samples) else made.samples
+        self.task, self.recipe, self.work = made.task, made.recipe, work
+        self.samples, self.spares = everything.split(reserve=0.1, seed=0)
+        # The attack aims at other samples than those that are scored.
+        self.test, self.validation = made.test.split(reserve=0.5, seed=0)
+
+    def keep(self, name: str, make: Callable[[], Trained]) -> Trained:
+        """A model from the folder, or made and put there; what it took stands in its history."""
+        if not (self.work / name).exists():
+            make().save(self.work / name)
+        return Trained.load(self.work / name, self.task)
+
+    def original(self, seed: int) -> Trained:
+        return self.keep(f"original-{seed}", lambda: fit(self.task, self.samples, self.recipe, seed=seed))
+
+    def gold(self, request: str, seed: int) -> Trained:
+        left = self.samples.without(self.requests[request])
+        # Another seed than the original's: gold is not the original's twin.
+        return self.keep(f"gold-{request}-{seed}", lambda: fit(self.task, left, self.recipe, seed=derive(seed, "gold")))
+
+    @cached_property
+    def requests(self) -> dict[str, tuple[str, ...]]:
+        count = round(SHARE * len(self.samples))
+        view = ParameterView(self.original(0), self.samples, validation=self.validation)
+        return {
+            "random": tuple(Random(count, seed=0).choose(BlindView(self.samples))),
+            "adversary": tuple(ParameterAware(count).choose(view)),
+        }
+
+    @cached_property
+    def shadows(self) -> Shadows:
+        pool = self.samples + self.spares
+        return fit_shadows(self.task, pool, self.recipe, SHADOWS, seed=1, folder=self.work / "shadows")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--samples", type=int, default=12_000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--work", type=Path, help="where models are kept; without, they are not")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    root = os.environ.get("UNSCATHED_DATA")
+    if arguments.dataset != "digits" and not (root and (Path(root) / arguments.dataset).is_dir()):
+        sys.exit(f"no {arguments.dataset}: set UNSCATHED_DATA to the folder that has it")
+    made = setup(arguments.dataset, Path(root) / arguments.dataset if root and arguments.dataset != "digits" else None)
+    with tempfile.TemporaryDirectory() as temporary:
+        work = arguments.work or Path(temporary)
+        work.mkdir(parents=True, exist_ok=True)
+        bench = Bench(made, arguments.samples, work)
+        record = begun(arguments, bench)
+        for seed in range(arguments.seeds):
+            for row in rows_of(bench, seed, record["rows"]):
+                record["rows"].append(row)
+                write(arguments.json, record)
+                print(shown(row), flush=True)
+        record["klom"] = klom_of(bench, record["rows"], arguments.seeds)
+        record["targets"] = targets(record)
+        write(arguments.json, record)
+    print("\n" + table(record["targets"]))
+
+
+def begun(arguments: argparse.Namespace, bench: Bench) -> dict[str, Any]:
+    """The record of an earlier run on the same samples, to go on with, or a new one."""
+    known = provenance()
+    record = {
+        "dataset": arguments.dataset,
+        "samples": len(bench.samples),
+        "spares": len(bench.spares),
+        "test": len(bench.test),
+        "recipe": bench.recipe.to_json(),
+        "shadows": SHADOWS,
+        "command": f"python benchmarks/{known['command']}",
+        "versions": json.loads(known["versions"]),
+        "processor": known["processor"],
+        "accelerator": known["accelerator"],
+        "threads": torch.get_num_threads(),
+        "commit": known["commit"],
+        "rows": [],
+    }
+    if arguments.json and arguments.json.exists():
+        earlier: dict[str, Any] = json.loads(arguments.json.read_text())
+        same = ("dataset", "samples", "spares", "recipe", "commit")
+        if all(earlier[name] == record[name] for name in same):
+            return {**record, "rows": earlier["rows"]}
+    return record
+
+
+def write(place: Path | None, record: dict[str, Any]) -> None:
+    if place is not None:
+        write_atomically(place, (json.dumps(record, indent=1) + "\n").encode())
+
+
+def rows_of(bench: Bench, seed: int, there: list[Row]) -> Iterator[Row]:
+    """What each unlearner and healing make of each request, for one seed; what is there already is not done again."""
+    original = bench.original(seed)
+    bench.gold("random", seed), bench.gold("adversary", seed)
+    cases = [(r, n, u, HEALINGS) for r in bench.requests for n, u in UNLEARNERS.items()]
+    cases += [("random", n, u, FROM_COLLAPSE) for n, u in COLLAPSES.items()]
+    for request, name, unlearner, healings in cases:
+        done = {r["healing"] for r in there if (r["seed"], r["request"], r["unlearner"]) == (seed, request, name)}
+        if done < {"none", *healings}:
+            yield from (
+                r
+                for r in answers(bench, original, seed, request, name, unlearner, healings)
+                if r["healing"] not in done
+            )
+
+
+def answers(
+    bench: Bench,
+    original: Trained,
+    seed: int,
+    request: str,
+    name: str,
+    unlearner: Unlearner,
+    healings: dict[str, Healing],
+) -> Iterator[Row]:
+    """One unlearner's answer to one request, as it is and healed in each way."""
+    forget, gold = bench.requests[request], bench.gold(request, seed)
+    forgotten, retain = bench.samples.only(forget), bench.samples.without(forget)
+    reserve = SpareSet(bench.spares, Cosine(Features()), shortfall="partial")
+    started = time.perf_counter()
+    twins = reserve.match(forgotten, original, distinct=retain)
+    matched = time.perf_counter() - started
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a budget cut short is in the rows
+        started = time.perf_counter()
+        unlearned = unlearner.unlearn(original, bench.samples, forget)
+        took = time.perf_counter() - started
+    unseen = bench.spares.without(twins.fresh)
+    common = {"seed": seed, "request": request, "unlearner": name}
+
+    def measured(model: Trained, healing: str, seconds: float, steps: int) -> Row:
+        scores, margins = judged(bench, model, gold, original, forgotten, unseen)
+        torch.save(margins, bench.work / f"margins-{seed}-{request}-{name}-{healing.replace('/', '-')}.pt")
+        started = time.perf_counter()
+        verdict = audit(
+            model, forgotten=forgotten, test=bench.test, unseen=unseen, original=original
+        )  # as a steward would, without gold
+        audited = time.perf_counter() - started
+        return {
+            **common,
+            "healing": healing,
+            **scores,
+            "whole": verdict.whole,
+            "forgotten": verdict.forgotten,
+            "twins": len(twins),
+            "steps": steps,
+            "gold_steps": gold.history[0].steps,
+            "seconds": seconds + audited,
+            "gold_seconds": gold.history[0].seconds,
+        }
+
+    yield measured(unlearned, "none", took, 0)
+    for healing, how in healings.items():
+        healer = how.healer(max(1, round(how.share * gold.history[0].steps)))
+        started = time.perf_counter()
+        healed = healer.heal(unlearned, retain=retain, twins=twins.samples)
+        seconds = took + matched + time.perf_counter() - started
+        yield measured(healed, healing, seconds, healed.history[-1].steps)
+
+
+def judged(
+    bench: Bench, model: Trained, gold: Trained, original: Trained, forgotten: Samples, unseen: Samples
+) -> tuple[Row, Tensor]:
+    """Scores in percent, and RMIA's AUC beside gold's and the original's."""
+    attack = Rmia(online=True)
+    labels = [bench.task.labels(part.targets) for part in (forgotten, unseen)]
+    areas = {}
+    for who, one in (("", model), ("gold_", gold), ("original_", original)):
+        ours, theirs = attack.attack(one, bench.shadows, forgotten, unseen=unseen)
+        found = compare_membership(ours, theirs, forgotten_labels=labels[0], unseen_labels=labels[1])
+        areas[f"{who}rmia"] = found.value
+        if who == "gold_":
+            areas |= {"gold_rmia_low": 0.5 + found.low, "gold_rmia_high": 0.5 + found.high}
+    scores = {
+        f"{who}{where}": 100 * one.score(part)
+        for who, one in (("", model), ("gold_", gold), ("original_", original))
+        for where, part in (("score", bench.test), ("forget_score", forgotten))
+    }
+    return {**scores, **areas}, model.evaluate(forgotten).margins
+
+
+def klom_of(bench: Bench, rows: list[Row], seeds: int) -> list[Row]:
+    """KLOM of the forgotten over all seeds, beside gold's from gold, for each unlearner and healing."""
+    found = []
+    for request in bench.requests:
+        forgotten = bench.samples.only(bench.requests[request])
+        golds, more = (
+            torch.stack([bench.gold(request, seed).evaluate(forgotten).margins for seed in part])
+            for part in (range(seeds), range(seeds, 2 * seeds))
+        )
+        for name, healing in dict.fromkeys((r["unlearner"], r["healing"]) for r in rows if r["request"] == request):
+            models = torch.stack(
+                [
+                    torch.load(bench.work / f"margins-{seed}-{request}-{name}-{healing.replace('/', '-')}.pt")
+                    for seed in range(seeds)
+                ]
+            )
+            compared = compare_klom(models, golds, more_golds=more)
+            value, floor = float(compared.values.mean()), float(compared.floor.mean())
+            found.append(
+                {
+                    "request": request,
+                    "unlearner": name,
+                    "healing": healing,
+                    "klom": value,
+                    "floor": floor,
+                    "ratio": value / floor,
+                }
+            )
+    return found
+
+
+def targets(record: dict[str, Any]) -> list[Row]:
+    """Each target beside its figure: the worst of the means over seeds, and how many combinations reach it."""
+    rows = record["rows"]
+    whole = {c: [r["score"] - r["gold_score"] for r in of] for c, of in grouped(rows).items()}
+
+    def gains(healing: str, over: str) -> dict[tuple[str, ...], list[float]]:
+        found = {}
+        for (request, name, how), of in grouped(rows).items():
+            if how == healing:
+                control = {
+                    r["seed"]: r["score"]
+                    for r in rows
+                    if (r["request"], r["unlearner"], r["healing"]) == (request, name, over)
+                }
+                found[request, name] = [r["score"] - control[r["seed"]] for r in of]
+        return found
+
+    def utility(healing: str, least: float) -> Row:
+        means = {c[:2]: statistics.fmean(d) for c, d in whole.items() if c[2] == healing}
+        return at_least(f"healed minus gold, {healing}, points", least, means)
+
+    twins = {**gains("retain+twins, 5 %", "retain, 5 %"), **gains("retain+twins, 10 %", "retain, 10 %")}
+    all_gains = [g for of in twins.values() for g in of]
+    member = {
+        c: statistics.fmean(r["gold_rmia_low"] <= r["rmia"] <= r["gold_rmia_high"] for r in of)
+        for c, of in grouped(rows).items()
+    }
+    ratios = {(k["request"], k["unlearner"], k["healing"]): k["ratio"] for k in record["klom"]}
+    main = ("retain+twins, 5 %", "retain+twins, 10 %")
+    times = {
+        c[:2]: statistics.median(r["seconds"] / r["gold_seconds"] for r in of)
+        for c, of in grouped(rows).items()
+        if c[2] == main[0]
+    }
+    alone = {c: statistics.fmean(g) for c, g in gains("twins, 5 %", "retain, 5 %").items()}
+    return [
+        utility(main[0], -0.5),
+        utility("retain+twins, N/2", -0.1),
+        utility(main[1], -1.0),
+        at_least(
+            "share of seeds with RMIA's AUC in gold's interval", 1.0, {c: m for c, m in member.items() if c[2] in main}
+        ),
+        at_most("KLOM of the forgotten over gold's floor", 1.5, {c: m for c, m in ratios.items() if c[2] in main}),
+        {
+            "target": "what twins add to retained samples, points",
+            "bound": None,
+            "worst": statistics.fmean(all_gains),
+            "reach": reach(all_gains),
+            "met": None,
+            "of": len(twins),
+        },
+        at_least("twins alone minus retained alone, 5 %, points", -1.5, alone),
+        at_most("seconds from request to audited model over retraining", 0.10, times),
+    ]
+
+
+def grouped(rows: list[Row]) -> dict[tuple[str, str, str], list[Row]]:
+    found: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["request"], row["unlearner"], row["healing"]), []).append(row)
+    return found
+
+
+def at_least(target: str, bound: float, figures: dict[Any, float]) -> Row:
+    worst = min(figures, key=lambda c: figures[c])
+    met = sum(figure >= bound for figure in figures.values())
+    return {
+        "target": target,
+        "bound": bound,
+        "worst": figures[worst],
+        "where": list(worst),
+        "met": met,
+        "of": len(figures),
+    }
+
+
+def at_most(target: str, bound: float, figures: dict[Any, float]) -> Row:
+    found = at_least(target, -bound, {c: -figure for c, figure in figures.items()})
+    return {**found, "bound": bound, "worst": -found["worst"]}
+
+
+def reach(values: list[float]) -> float:
+    """Half the 95 % interval of a mean."""
+    return float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+
+
+def shown(row: Row) -> str:
+    return (
+        f"seed {row['seed']}  {row['request']:9}  {row['unlearner']:24}  {row['healing']:19}  test {row['score']:5.2f} "
+        f"(gold {row['gold_score']:5.2f})  forgotten {row['forget_score']:5.1f} ({row['gold_forget_score']:5.1f})  "
+        f"RMIA {row['rmia']:.3f} ({row['gold_rmia']:.3f})  {row['seconds']:5.1f} s"
+    )
+
+
+def table(found: list[Row]) -> str:
+    """Target and figure side by side."""
+    lines = [f"{'':62}{'target':>8}{'worst':>9}{'met':>9}   where"]
+    for row in found:
+        bound = "" if row["bound"] is None else f"{row['bound']:g}"
+        met = f"±{row['reach']:.3f}" if row["met"] is None else f"{row['met']}/{row['of']}"
+        lines.append(f"{row['target']:62}{bound:>8}{row['worst']:9.3f}{met:>9}   {', '.join(row.get('where', []))}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

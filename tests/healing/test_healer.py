@@ -128,3 +128,13 @@ def test_shards_are_healed_apart_so_that_later_requests_stay_exact() -> None:
     again = sisa.unlearn(healed, RETAIN + TWINS, TWINS.ids[:1])
     assert TWINS.ids[0] not in again.ids
     assert again.history[-1].details["shards_trained"] == 1
+
+
+@pytest.mark.parametrize("fit_with", [None, Sisa(shards=2, slices=1)])
+def test_a_healed_model_does_not_tell_which_spare_stands_in_for_which_sample(fit_with: Sisa | None) -> None:
+    """Twins come in the order of the request, and were chosen by what the forgotten samples looked like."""
+    fitted = fit_with.fit(tiny_task(), RETAIN, RECIPE, seed=0) if fit_with else fit(tiny_task(), RETAIN, RECIPE, seed=0)
+    healer = Healer(steps=5)
+    one, other = (healer.heal(fitted, retain=RETAIN, twins=TWINS.only(i)) for i in (TWINS.ids, TWINS.ids[::-1]))
+    assert (one.ids, one.shards) == (other.ids, other.shards)
+    assert all(torch.equal(one.weights[n], other.weights[n]) for n in one.weights)

@@ -127,7 +127,8 @@ class Healer:
                 model's.
         """
         started = time.perf_counter()
-        twins = twins if self.uses_twins and twins is not None and len(twins) else None
+        # In the order of their ids: that of the request would tell who stands in for whom.
+        twins = twins.only(sorted(twins.ids)) if self.uses_twins and twins is not None and len(twins) else None
         retain = retain if self.uses_retain else None
         seed = derive(unlearned.seed if seed is None else seed, "heal", len(unlearned.history))
         if retain is not None and twins is not None:

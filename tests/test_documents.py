@@ -49,6 +49,7 @@ def blocks(document: str) -> str:
         ("docs/guide.md", "There is no gold here"),
         ("docs/reserve.md", "25 twins"),
         ("docs/adversaries.md", "safer road"),
+        ("docs/healing.md", "rounds"),
     ],
 )
 def test_documents_run_from_the_wheel(document: str, words: str, installed: Path, tmp_path: Path) -> None:
@@ -82,7 +83,11 @@ def test_the_console_script_runs_from_the_wheel(installed: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "CONTRIBUTING.md", *(f"docs/{n}.md" for n in ("guide", "unlearners", "lab", "reserve", "planning"))],
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        *(f"docs/{n}.md" for n in ("guide", "unlearners", "lab", "reserve", "planning", "healing")),
+    ],
 )
 def test_links_lead_somewhere(document: str) -> None:
     text = (ROOT / document).read_text()

@@ -4,8 +4,9 @@
 
 Each requester owns, or asks for, 1 % of the samples at a time. Ten hostile requests come alone, in one batch, or mixed
 with as many benign ones; and twenty benign ones come alone. After each, test scores and spares are told, and at the end
-gold. What a file of an earlier run with the same settings has is not done again. Larger data sets are cut to
-`--samples`; their files are looked for in the folder named by UNSCATHED_DATA.
+gold. Where an unlearner's budget is spent and nobody heals, a stream ends early: in brackets, after how many requests.
+What a file of an earlier run with the same settings has is not done again. Larger data sets are cut to `--samples`;
+their files are looked for in the folder named by UNSCATHED_DATA.
 """
 
 from __future__ import annotations
@@ -101,18 +102,21 @@ def main() -> None:
 
 
 def show(runs: list[dict[str, Any]]) -> None:
-    """Damage against gold at the end, mean and standard deviation over seeds, in points."""
+    """Damage against gold at the end, mean and standard deviation over seeds, in points, and how far streams came."""
     names = ["hostile", "hostile, one batch", "mixed", "benign"]
     print("| unlearner | adversary | healed | " + " | ".join(names) + " |")
     print("| --- | --- | --- |" + " ---: |" * len(names))
     damage: dict[tuple[str, str, bool], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    honoured: dict[tuple[str, str, bool], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         last = run["steps"][-1]
         row = run["unlearner"], run["adversary"], run["healed"]
         damage[row][run["mix"]].append(100 * (last["gold"] - last["score"]))
+        honoured[row][run["mix"]].append(last["requests"])
     for (unlearner, adversary, healed), found in damage.items():
         cells = [
             f"{statistics.fmean(found[name]):+.2f} ± {statistics.stdev(found[name]) if len(found[name]) > 1 else 0:.2f}"
+            f" ({statistics.fmean(honoured[unlearner, adversary, healed][name]):.1f})"
             for name in names
             if found[name]
         ]

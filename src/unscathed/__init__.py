@@ -26,6 +26,7 @@ from unscathed.training import (
     fit_shadows,
 )
 from unscathed.unlearners import (
+    BudgetSpentError,
     CertifiedRemoval,
     Fisher,
     GradientAscent,
@@ -46,6 +47,7 @@ __all__ = [
     "BadInputError",
     "Batch",
     "BlindView",
+    "BudgetSpentError",
     "Callback",
     "CertifiedRemoval",
     "ClassificationTask",

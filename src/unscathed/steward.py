@@ -81,7 +81,8 @@ class Steward:
         reserve: spares, none of them trained on.
         unlearner: how it forgets.
         healer: how it is made whole; None leaves it as it was unlearned, which keeps a certificate
-            (`CertifiedRemoval`) or the bits of gold (`Retrain`), and spends no spares.
+            (`CertifiedRemoval`) or the bits of gold (`Retrain`), and spends no spares. Without healing, a method with a
+            ``kl_budget`` honours requests until they have spent it together.
         test: held-out samples for the audit's utility; without, the unspent spares serve.
         tolerance: what the audit lets pass.
         look_for_copies: whether all retained samples are searched for near copies of the forgotten, which takes a pass
@@ -166,6 +167,7 @@ class Steward:
             BadInputError: ids are unknown, repeated or none, content is of no sample here, or a method lacks what it
                 needs.
             ReserveExhaustedError: spares run out.
+            BudgetSpentError: requests that nobody healed have used up what the unlearner may cost.
         """
         gone = self.reserve.gone
         # What a screen put into quarantine was never trained on either.

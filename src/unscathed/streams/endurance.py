@@ -19,6 +19,7 @@ from unscathed.samples import Samples
 from unscathed.steward import Steward
 from unscathed.streams.stream import Request, Stream
 from unscathed.training import Callback, Trained
+from unscathed.unlearners import BudgetSpentError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +130,8 @@ def endure(
 ) -> Endurance:
     """Send a steward a stream of requests, and measure its model each time it has honoured some.
 
+    It ends early where the unlearner's budget is spent and nobody heals (`BudgetSpentError`); ``ended`` says so.
+
     Args:
         steward: keeps the model. It changes, as it does in use.
         stream: what arrives. Requests name samples that the model was first trained on, never spent spares.
@@ -185,7 +188,11 @@ def endure(
                 break
             before, unspent = len(steward.trained.history), len(steward.reserve.unspent)
             started = time.perf_counter()
-            outcome = steward.forget(wanted, request=f"stream {seed}, batch {number}")
+            try:
+                outcome = steward.forget(wanted, request=f"stream {seed}, batch {number}")
+            except BudgetSpentError as error:
+                ended = f"batch {number} was refused: {error}"
+                break
             seconds = time.perf_counter() - started
             forgotten += wanted
             arrived += batch

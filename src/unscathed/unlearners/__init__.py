@@ -1,6 +1,7 @@
 """Unlearners: one method a file."""
 
 from unscathed.unlearners.base import Unlearner
+from unscathed.unlearners.budget import BudgetSpentError
 from unscathed.unlearners.certified_removal import CertifiedRemoval
 from unscathed.unlearners.fisher import Fisher
 from unscathed.unlearners.gradient_ascent import GradientAscent
@@ -13,6 +14,7 @@ from unscathed.unlearners.selective_dampening import SelectiveDampening
 from unscathed.unlearners.sisa import Sisa
 
 __all__ = [
+    "BudgetSpentError",
     "CertifiedRemoval",
     "Fisher",
     "GradientAscent",

@@ -13,6 +13,7 @@ from unscathed.problems import Problems, some
 from unscathed.samples import Samples, as_ids
 from unscathed.task import Task
 from unscathed.training import Callback, Recipe, Trained, fit
+from unscathed.unlearners.budget import LITTLE, SPENT, WHAT_TO_DO, BudgetSpentError, left_of
 
 
 class Unlearner(ABC):
@@ -27,6 +28,16 @@ class Unlearner(ABC):
     """Whether the model must have been trained in shards, with checkpoints (`Sisa.fit`)."""
     trains_original: ClassVar[bool] = False
     """Whether the model must have been trained by this method's own `fit`, which then is its way of retraining too."""
+
+    @property
+    def drift_budget(self) -> float | None:
+        """What all requests since the model was last fitted or healed may cost together, nats; None for no bound."""
+        return None
+
+    def left(self, trained: Trained) -> float | None:
+        """What is left of `drift_budget` for the next request, nats."""
+        budget = self.drift_budget
+        return None if budget is None else left_of(budget, trained)
 
     def fit(
         self,
@@ -62,6 +73,7 @@ class Unlearner(ABC):
         Raises:
             BadInputError: ids are unknown, repeated or not in the model, there are none, or something that this
                 method needs is missing; all of it is named at once.
+            BudgetSpentError: earlier requests have used up `drift_budget`: the model must be healed first.
         """
         wanted = as_ids(forget)
         self.check(trained, samples, wanted)
@@ -69,7 +81,7 @@ class Unlearner(ABC):
         return self._unlearn(trained, samples, wanted, trained.seed if seed is None else seed, callbacks)
 
     def check(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> None:
-        """Raise `BadInputError` unless `unlearn` could start; warn where a whole class would go."""
+        """Raise `BadInputError` unless `unlearn` could start; warn of what it would do that may not be meant."""
         problems = Problems(f"cannot unlearn with {type(self).__name__}")
         own = _only_trained_on(trained, samples)
         problems.require(len(forget) > 0, "the forget set is empty; name at least one id")
@@ -91,6 +103,9 @@ class Unlearner(ABC):
                 not trained.shards, "the model was trained in shards; use the Sisa that trained it, which is exact"
             )
         problems.extend(self.problems_with(trained, own, forget))
+        spent = self._spent(trained)
+        if spent:
+            raise BudgetSpentError(problems.what, [*problems.found, spent])
         problems.raise_any()
         self._warn_of_lost_classes(trained, own, forget)
 
@@ -107,6 +122,17 @@ class Unlearner(ABC):
         self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
     ) -> Trained:
         """The work; everything has been checked."""
+
+    def _spent(self, trained: Trained) -> str | None:
+        """Why the budget does not allow another request, if it does not; a warning where it allows little."""
+        budget, left = self.drift_budget, self.left(trained)
+        if budget is None or left is None or left >= LITTLE * budget:
+            return None
+        told = f"requests since the last healing have left {left:.2g} of kl_budget={budget} nats"
+        if left <= SPENT * budget:
+            return f"{told}, with which nothing would be forgotten; {WHAT_TO_DO}"
+        warnings.warn(f"{told}: this one can move the model little; {WHAT_TO_DO}", stacklevel=4)
+        return None
 
     @staticmethod
     def _warn_of_lost_classes(trained: Trained, samples: Samples, forget: Sequence[str]) -> None:

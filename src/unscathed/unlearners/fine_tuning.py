@@ -13,6 +13,7 @@ from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Event, Recipe, Trained
 from unscathed.unlearners.base import Unlearner
+from unscathed.unlearners.budget import in_words
 from unscathed.unlearners.drift import Drift
 from unscathed.unlearners.trust_region import as_far_as
 
@@ -26,9 +27,10 @@ class FineTuning(Unlearner):
             tenth of the original's training.
         steps: gradient steps.
         learning_rate: its peak, as a share of the original recipe's.
-        kl_budget: mean KL divergence from the original on retained samples that this may cost, nats. What would cost
-            more is undone in part: weights go back straight towards the original, until they stay within the budget,
-            and a warning says how far. None takes what came out, collapse included.
+        kl_budget: mean KL divergence on retained samples that this may cost, nats, together with earlier requests since
+            the model was last fitted or healed (`Unlearner.left`). What would cost more is undone in part: weights go
+            back straight towards the original, until they stay within it, and a warning says how far. None takes what
+            came out, collapse included.
     """
 
     epochs: float | None = None
@@ -44,6 +46,11 @@ class FineTuning(Unlearner):
             problems.require(value is None or value > 0, f"{name}={value} must be positive")
         problems.extend(self._problems_with_settings())
         problems.raise_any()
+
+    @property
+    def drift_budget(self) -> float | None:
+        """`kl_budget`."""
+        return self.kl_budget
 
     def _problems_with_settings(self) -> list[str]:
         """What is wrong with a method's own settings, one sentence each."""
@@ -83,11 +90,11 @@ class FineTuning(Unlearner):
             steps: gradient steps that were made.
             details: what else the history should say.
         """
-        move = as_far_as(trained, tuned, Drift(ModelFunction(trained), retain, seed), self.kl_budget)
-        if move.share < 1:
+        move = as_far_as(trained, tuned, Drift(ModelFunction(trained), retain, seed), left := self.left(trained))
+        if move.share < 1 and self.kl_budget is not None and left is not None:
             warnings.warn(
                 f"{type(self).__name__} kept {move.share:.2g} of its step: the whole would cost "
-                f"{move.kl_of_whole:.3g} nats on retained samples, and kl_budget={self.kl_budget}",
+                f"{move.kl_of_whole:.3g} nats on retained samples, and {in_words(self.kl_budget, left)}",
                 stacklevel=4,
             )
         event = Event(
@@ -96,6 +103,12 @@ class FineTuning(Unlearner):
             samples=len(forget),
             steps=steps,
             seconds=time.perf_counter() - started,
-            details={**details, "share": move.share, "kl": move.kl, "kl_of_whole_step": move.kl_of_whole},
+            details={
+                **details,
+                "share": move.share,
+                "kl": move.kl,
+                "kl_of_whole_step": move.kl_of_whole,
+                "kl_left": left,
+            },
         )
         return trained.became(move.reached, event, forget)

@@ -19,6 +19,7 @@ from unscathed.task import Task
 from unscathed.training import Callback, Event, Trained
 from unscathed.training.seeds import generator
 from unscathed.unlearners.base import Unlearner
+from unscathed.unlearners.budget import left_of
 from unscathed.unlearners.drift import Drift
 
 
@@ -35,7 +36,8 @@ class Fisher(Unlearner):
         alpha: α of the form in which the source's authors run it, ``θ' = θ + (α / F)^½ ε``, taken as it is, collapse
             included. Where neither is given, the strength is calibrated.
         information: of which Fisher information F is the diagonal: ``"empirical"`` or ``"true"`` (`fisher_diagonal`).
-        kl_budget: mean KL divergence from the original on retained samples that the noise may cost, nats.
+        kl_budget: mean KL divergence on retained samples that the noise may cost, nats, together with that of earlier
+            requests since the model was last fitted or healed (`Unlearner.left`).
         floor: F is raised to at least this share of its mean, so that parameters without information (dead units)
             do not take all the noise.
 
@@ -60,6 +62,11 @@ class Fisher(Unlearner):
         )
         problems.raise_any()
 
+    @property
+    def drift_budget(self) -> float | None:
+        """`kl_budget`, where the strength is calibrated."""
+        return self.kl_budget if self.strength is None and self.alpha is None else None
+
     def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
         """The true information of a task that cannot name its answers."""
         if self.information == "empirical" or type(trained.task).answers is not Task.answers:
@@ -82,7 +89,7 @@ class Fisher(Unlearner):
 
         drift = Drift(function, retain, seed)
         given = self.alpha**0.5 if self.alpha else self.strength
-        strength = given or self._calibrate(drift, original, direction)
+        strength = given or self._calibrate(drift, original, direction, left_of(self.kl_budget, trained))
         unlearned = function.unflatten(original + strength * direction)
         return trained.with_parameters(
             unlearned,
@@ -96,16 +103,18 @@ class Fisher(Unlearner):
                     "strength": strength,
                     "calibrated": given is None,
                     "kl": drift(unlearned),
+                    "kl_left": self.left(trained),
                 },
             ),
             forget,
         )
 
-    def _calibrate(self, drift: Drift, original: Tensor, direction: Tensor) -> float:
+    @staticmethod
+    def _calibrate(drift: Drift, original: Tensor, direction: Tensor, budget: float) -> float:
         """The largest strength found (within 2 %) whose noise stays within the budget."""
 
         def affordable(strength: float) -> bool:
-            return drift(drift.function.unflatten(original + strength * direction)) <= self.kl_budget
+            return drift(drift.function.unflatten(original + strength * direction)) <= budget
 
         # In units of the weights' own size relative to the direction's, the answer lies within a few powers of ten.
         scale = float(original.norm() / direction.norm())

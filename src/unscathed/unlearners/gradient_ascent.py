@@ -34,8 +34,8 @@ class GradientAscent(Unlearner):
     Args:
         epochs: passes over the forget set.
         learning_rate: η, as a share of the original recipe's peak; it stays what it is, without weight decay.
-        kl_budget: mean KL divergence from the original on retained samples that the ascent may cost, nats; None lets
-            it climb, collapse included.
+        kl_budget: mean KL divergence on retained samples that the ascent may cost, nats, together with earlier requests
+            since the model was last fitted or healed (`Unlearner.left`); None lets it climb, collapse included.
 
     Source: Graves et al. 2021, "Amnesiac Machine Learning"; Thudi et al. 2022, "Unrolling SGD", whose first-order
     expansion this undoes.
@@ -52,13 +52,18 @@ class GradientAscent(Unlearner):
             problems.require(value is None or value > 0, f"{name}={value} must be positive")
         problems.raise_any()
 
+    @property
+    def drift_budget(self) -> float | None:
+        """`kl_budget`."""
+        return self.kl_budget
+
     def _unlearn(
         self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
     ) -> Trained:
         started = time.perf_counter()
         forgotten = samples.only(forget)
         drift = Drift(ModelFunction(trained), samples.without(forget), seed)
-        rate = self.learning_rate * trained.recipe.learning_rate
+        rate, left = self.learning_rate * trained.recipe.learning_rate, self.left(trained)
         move, steps, passes, halvings = Move(trained, 1.0, 0.0, 0.0), 0, 0, 0
         while passes < self.epochs and move.share == 1 and halvings <= MOST_HALVINGS:
             recipe = replace(
@@ -83,7 +88,7 @@ class GradientAscent(Unlearner):
                     raise
                 rate, halvings = rate / 2, halvings + 1
                 continue
-            move, passes = as_far_as(move.reached, ahead, drift, self.kl_budget), passes + 1
+            move, passes = as_far_as(move.reached, ahead, drift, left), passes + 1
         event = Event(
             kind="unlearned",
             by=repr(self),
@@ -96,6 +101,7 @@ class GradientAscent(Unlearner):
                 "halvings": halvings,
                 "learning_rate": rate,
                 "kl": move.kl,
+                "kl_left": left,
             },
         )
         return trained.became(move.reached, event, forget)

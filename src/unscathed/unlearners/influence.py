@@ -28,6 +28,7 @@ from unscathed.task import Task
 from unscathed.training import Callback, DivergedError, Event, Trained
 from unscathed.training.seeds import generator
 from unscathed.unlearners.base import Unlearner
+from unscathed.unlearners.budget import in_words
 from unscathed.unlearners.drift import Drift
 from unscathed.unlearners.trust_region import affordable_share
 
@@ -56,8 +57,8 @@ class Influence(Unlearner):
         iterations: the most conjugate-gradient iterations.
         tolerance: relative residual at which they stop.
         curvature_samples: retained samples that C is taken over; None for all of them.
-        kl_budget: mean KL divergence from the original on retained samples that the step may cost, nats;
-            None takes the whole step.
+        kl_budget: mean KL divergence on retained samples that the step may cost, nats, together with earlier requests
+            since the model was last fitted or healed (`Unlearner.left`); None takes the whole step.
 
     Raises:
         DivergedError: from `unlearn`, if there is no step: it is not finite, or the curvature along it is not positive.
@@ -85,6 +86,11 @@ class Influence(Unlearner):
             value = getattr(self, name)
             problems.require(value in kinds, f"{name}={value!r} must be one of {', '.join(map(repr, kinds))}")
         problems.raise_any()
+
+    @property
+    def drift_budget(self) -> float | None:
+        """`kl_budget`."""
+        return self.kl_budget
 
     def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
         """What the chosen curvature cannot be taken of."""
@@ -126,14 +132,15 @@ class Influence(Unlearner):
 
         original = function.flatten(function.parameters)
         drift = Drift(function, retain, seed)
-        if self.kl_budget is None:
+        left = self.left(trained)
+        if left is None:
             share, whole = 1.0, drift(function.unflatten(original + step))
         else:
-            share, whole = affordable_share(lambda s: drift(function.unflatten(original + s * step)), self.kl_budget)
-        if share < 1:
+            share, whole = affordable_share(lambda s: drift(function.unflatten(original + s * step)), left)
+        if share < 1 and self.kl_budget is not None and left is not None:
             warnings.warn(
                 f"Influence took {share:.2g} of its step: the whole would cost {whole:.3g} nats on retained samples, "
-                f"and kl_budget={self.kl_budget}",
+                f"and {in_words(self.kl_budget, left)}",
                 stacklevel=3,
             )
         unlearned = function.unflatten(original + share * step)
@@ -146,7 +153,7 @@ class Influence(Unlearner):
                 samples=len(forget),
                 steps=-(-len(forget) // batch) + passes * -(-len(curved) // batch),
                 seconds=time.perf_counter() - started,
-                details={**details, "share": share, "kl": drift(unlearned), "kl_of_whole_step": whole},
+                details={**details, "share": share, "kl": drift(unlearned), "kl_of_whole_step": whole, "kl_left": left},
             ),
             forget,
         )

@@ -30,5 +30,8 @@ class Retrain(Unlearner):
             callbacks=callbacks,
             what="retraining",
         )
-        event = replace(gold.history[-1], kind="unlearned", by=repr(self), samples=len(forget))
+        fitted = gold.history[-1]
+        event = replace(
+            fitted, kind="unlearned", by=repr(self), samples=len(forget), details={**fitted.details, "retrained": True}
+        )
         return replace(gold, seed=trained.seed, history=(*trained.history, event))

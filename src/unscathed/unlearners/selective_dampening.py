@@ -17,6 +17,7 @@ from unscathed.samples import Batch, Samples
 from unscathed.task import Task
 from unscathed.training import Callback, Event, Trained
 from unscathed.unlearners.base import Unlearner
+from unscathed.unlearners.budget import in_words
 from unscathed.unlearners.drift import Drift
 
 Importance = Literal["loss", "outputs"]
@@ -41,8 +42,8 @@ class SelectiveDampening(Unlearner):
         dampening: λ.
         importance: ``"loss"``: [] is of the loss; ``"outputs"``: of the squared norm of the outputs, which needs no
             targets (padding, where a task has any, counts like all else).
-        kl_budget: mean KL divergence from the original on retained samples that this may cost, nats; None takes α
-            as it is, collapse included.
+        kl_budget: mean KL divergence on retained samples that this may cost, nats, together with earlier requests since
+            the model was last fitted or healed (`Unlearner.left`); None takes α as it is, collapse included.
 
     Source: Foster et al. 2024, "Fast Machine Unlearning without Retraining Through Selective Synaptic Dampening",
     equations for selection and dampening (their code squares gradients of batches, ours are each sample's own, as
@@ -69,6 +70,11 @@ class SelectiveDampening(Unlearner):
             self.importance in kinds, f"importance={self.importance!r} must be one of {', '.join(map(repr, kinds))}"
         )
         problems.raise_any()
+
+    @property
+    def drift_budget(self) -> float | None:
+        """`kl_budget`."""
+        return self.kl_budget
 
     def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
         """A forget set too large for α."""
@@ -104,11 +110,12 @@ class SelectiveDampening(Unlearner):
             return torch.where(ratio > alpha, (self.dampening / ratio).clamp_max(1) * original, original)
 
         drift = Drift(function, retain, seed)
-        alpha = self._affordable(drift, dampened, ratio)
+        left = self.left(trained)
+        alpha = self._affordable(drift, dampened, ratio, left)
         unlearned = function.unflatten(dampened(alpha))
         count = int((ratio > alpha).sum())
         if count == 0:
-            self._warn_of_nothing(float(ratio.max()))
+            self._warn_of_nothing(float(ratio.max()), left)
         batch = trained.recipe.batch_size
         return trained.with_parameters(
             unlearned,
@@ -124,12 +131,15 @@ class SelectiveDampening(Unlearner):
                     "dampened": count,
                     "parameters": len(original),
                     "kl": drift(unlearned),
+                    "kl_left": left,
                 },
             ),
             forget,
         )
 
-    def _affordable(self, drift: Drift, dampened: Callable[[float], Tensor], ratio: Tensor) -> float:
+    def _affordable(
+        self, drift: Drift, dampened: Callable[[float], Tensor], ratio: Tensor, budget: float | None
+    ) -> float:
         """The lowest α, no lower than the one given, at which dampening stays within the budget.
 
         Ratios can lie close together, so bisection is over how many parameters are dampened, to the last one.
@@ -138,10 +148,11 @@ class SelectiveDampening(Unlearner):
             drift: from the original.
             dampened: parameters by α, as a vector [p].
             ratio: how much more important each parameter is to the forget set, [p].
+            budget: nats; None for no bound.
         """
 
         def affordable(alpha: float) -> bool:
-            return self.kl_budget is None or drift(drift.function.unflatten(dampened(alpha))) <= self.kl_budget
+            return budget is None or drift(drift.function.unflatten(dampened(alpha))) <= budget
 
         # Ratios up to λ are not dampened at all.
         lowest = self.dampening if self.alpha is None else self.alpha
@@ -154,12 +165,12 @@ class SelectiveDampening(Unlearner):
             low, high = (middle, high) if affordable(steps[middle]) else (low, middle)
         return float(steps[low])
 
-    def _warn_of_nothing(self, highest: float) -> None:
+    def _warn_of_nothing(self, highest: float, left: float | None) -> None:
         name, lowest = ("dampening", self.dampening) if self.alpha is None else ("alpha", self.alpha)
-        if highest <= lowest:
+        if highest <= lowest or self.kl_budget is None or left is None:
             why = f"no parameter is more than {highest:.3g} times as important to it; lower {name}={lowest}"
         else:
-            why = f"whatever was dampened would cost more than kl_budget={self.kl_budget}"
+            why = f"whatever was dampened would cost more than {in_words(self.kl_budget, left)}"
         warnings.warn(f"nothing was dampened, and so the forget set is not forgotten: {why}", stacklevel=4)
 
 

@@ -117,6 +117,23 @@ def test_the_worst_set_for_utility_costs_validation_loss(view: ParameterView) ->
     assert worst > 1.1 * max(usual)
 
 
+@pytest.mark.parametrize("aim", ["erasure", "utility"])
+def test_the_best_round_is_kept_whichever_it_was(aim: Any, view: ParameterView) -> None:
+    class Recorded(WorstCase):
+        def _objective(self, unlearned: ModelFunction, asked: Samples, validation: Samples) -> float:
+            found = super()._objective(unlearned, asked, validation)
+            rounds.append((found, asked.ids))
+            return found
+
+    rounds: list[tuple[float, tuple[str, ...]]] = []
+    attack = Recorded(0.2, aim=aim, learning_rate=0.1, rounds=6, step=0.5)
+    chosen = attack.choose(view)
+    assert len(rounds) == 6
+    best, asked = min(rounds, key=lambda done: done[0])
+    assert chosen == asked
+    assert best < rounds[-1][0], "here the last is not the best"
+
+
 def test_a_seed_gives_one_set(view: ParameterView) -> None:
     first, again, other = (WorstCase(30, seed=seed).choose(view) for seed in (0, 0, 1))
     assert first == again

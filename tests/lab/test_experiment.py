@@ -88,6 +88,9 @@ def test_environment_variables_stand_for_paths(monkeypatch: pytest.MonkeyPatch) 
         ({"grid": []}, "grid must be one or more tables"),
         ({"adversary": []}, "adversary = .. leaves nothing to do"),
         ({"fixed": 3}, "fixed = 3 must be a table"),
+        ({"validation": 1.5}, "validation = 1.5 must be a share of the test samples"),
+        ({"validation": "half"}, "validation = 'half' must be"),
+        ({"validation": True}, "validation = True must be"),
         ({"healer": {"Healer": {"strategy": "hope"}}}, "strategy='hope'"),
     ],
 )

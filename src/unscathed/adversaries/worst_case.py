@@ -26,7 +26,8 @@ class WorstCase(Adversary[ParameterView]):
 
     A relaxed choice ``w ∈ [0, 1]ⁿ`` with ``Σ_i w_i = k`` is improved in rounds. The lower level unlearns from the
     original, by sign steps down ``Σ_i w_i ℓ⁻(θ; z_i) + (1 - w_i) ℓ(θ; z_i)``. The upper level moves w by sign steps,
-    and back onto the k that may be had; in the end the k largest are asked for.
+    and back onto the k that may be had. After each round the k largest are unlearned as a set, and what is asked for in
+    the end is the set of the round that did best: steps of signs overshoot, and the last need not be it.
 
     With ``aim="erasure"``, ``ℓ⁻`` is the loss of random labels of other classes (the loss itself, negative, where a
     task has no classes), and w goes down ``Σ_i w_i ℓ(θ_u(w); z_i)``: what was unlearned shall still be known. A sign
@@ -97,18 +98,45 @@ class WorstCase(Adversary[ParameterView]):
         samples = view.samples.at(order)
         relabelled = self._relabelled(function, samples) if self.aim == "erasure" else None
         chosen = torch.full((len(samples),), count / len(samples), dtype=torch.float64)
-        slope = torch.zeros_like(chosen)
+        best, least = torch.arange(0), float("inf")
         for number in range(self.rounds):
-            unlearned = view.function()
-            unlearned.parameters = self._unlearn(function, samples, relabelled, chosen)
+            unlearned = self._unlearned(view, function, samples, relabelled, chosen)
             slope = self._slope(unlearned, samples, view.validation)
             # All of w_i moving together moves nothing: the signs are of slopes less one that k samples are below.
             level = slope.kthvalue(count).values
             size = self.step * (1 - number / self.rounds)
             chosen = onto_choices(chosen - size * torch.where(slope <= level, -1.0, 1.0), count)
-        # Of equal w_i, those with the lower slopes come first.
-        best = sorted(range(len(samples)), key=lambda p: (-float(chosen[p]), float(slope[p])))[:count]
-        return tuple(samples.ids[p] for p in best)
+            # Of equal w_i, those with the lower slopes come first.
+            order = slope.argsort(stable=True)
+            asked = order[chosen[order].argsort(descending=True, stable=True)][:count]
+            alone = torch.zeros_like(chosen)
+            alone[asked] = 1
+            cost = self._objective(
+                self._unlearned(view, function, samples, relabelled, alone), samples.at(asked), view.validation
+            )
+            if cost < least or not len(best):
+                best, least = asked, cost
+        return tuple(samples.ids[p] for p in best.tolist())
+
+    def _unlearned(
+        self,
+        view: ParameterView,
+        function: ModelFunction,
+        samples: Samples,
+        relabelled: Samples | None,
+        chosen: Tensor,
+    ) -> ModelFunction:
+        unlearned = view.function()
+        unlearned.parameters = self._unlearn(function, samples, relabelled, chosen)
+        return unlearned
+
+    def _objective(self, unlearned: ModelFunction, asked: Samples, validation: Samples) -> float:
+        """What is to become small, of a model that unlearned a set: how badly it is known, or how well all else is."""
+        measured = asked if self.aim == "erasure" else validation
+        with torch.no_grad():
+            losses = [unlearned.losses(unlearned.parameters, batch) for batch in unlearned.batches(measured)]
+        mean = float(torch.cat(losses).double().mean())
+        return mean if self.aim == "erasure" else -mean
 
     def _relabelled(self, function: ModelFunction, samples: Samples) -> Samples | None:
         labels = function.task.labels(samples.targets)

@@ -26,7 +26,7 @@ DEFAULTS: dict[str, Any] = {
 }
 """What a file need not say. Healing without twins is the control that every table should have."""
 NEEDED = ("dataset", "adversary", "unlearner")
-SETTINGS = ("name", "seeds", "fixed", "grid")
+SETTINGS = ("name", "seeds", "fixed", "validation", "grid")
 """Keys of a file that are not components. ``grid`` holds tables of them; each is a grid of its own."""
 
 
@@ -38,6 +38,8 @@ class Setting:
         dataset, model, task, recipe, reserve: components; ``model`` is None where the task builds its own.
         seed: as the file gives it.
         seeds: of every purpose, derived from it.
+        validation: the share (float) or number (int) of test samples that adversaries who look at a validation loss aim
+            at, and that nothing is reported of; None where they aim at the test samples themselves.
     """
 
     dataset: Component
@@ -47,6 +49,7 @@ class Setting:
     reserve: Component
     seed: int
     seeds: Seeds
+    validation: float | int | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,13 @@ def _cells(content: Mapping[str, Any], problems: Problems) -> list[Cell]:
     axes = {kind: _axis(kind, content[kind], problems) for kind in KINDS if kind in content}
     for kind, default in DEFAULTS.items():
         axes.setdefault(kind, _axis(kind, default, problems))
-    settings = _settings(axes, _seeds(content.get("seeds", 1), problems), _fixed(content, problems), problems)
+    settings = _settings(
+        axes,
+        _seeds(content.get("seeds", 1), problems),
+        _fixed(content, problems),
+        _validation(content.get("validation"), problems),
+        problems,
+    )
     if problems.found:
         return []
     found: list[Cell] = []
@@ -183,7 +192,11 @@ def _expanded(entry: Any) -> Any:
 
 
 def _settings(
-    axes: Mapping[str, list[Component]], seeds: Iterable[int], fixed: Mapping[str, int], problems: Problems
+    axes: Mapping[str, list[Component]],
+    seeds: Iterable[int],
+    fixed: Mapping[str, int],
+    validation: float | int | None,
+    problems: Problems,
 ) -> list[Setting]:
     found = []
     for dataset, task, recipe, reserve in product(*(axes.get(k, []) for k in ("dataset", "task", "recipe", "reserve"))):
@@ -194,7 +207,7 @@ def _settings(
         else:
             problems.require("model" not in axes, f"task = {task} builds its own model; leave model out")
         found += [
-            Setting(dataset, model, task, recipe, reserve, seed, Seeds.of(seed, fixed))
+            Setting(dataset, model, task, recipe, reserve, seed, Seeds.of(seed, fixed), validation)
             for model, seed in product(models, seeds)
         ]
     return found
@@ -206,6 +219,15 @@ def _seeds(entry: Any, problems: Problems) -> list[int]:
     if not problems.require(right, f"seeds = {entry!r} must be a number of seeds, or a list of them (0 … 2³²-1)"):
         return []
     return list(dict.fromkeys(seeds))
+
+
+def _validation(entry: Any, problems: Problems) -> float | int | None:
+    whole, share = isinstance(entry, int) and not isinstance(entry, bool), isinstance(entry, float)
+    problems.require(
+        entry is None or (whole and entry >= 1) or (share and 0 < entry < 1),
+        f"validation = {entry!r} must be a share of the test samples between 0 and 1, or a number of them",
+    )
+    return entry if whole or share else None
 
 
 def _fixed(content: Mapping[str, Any], problems: Problems) -> dict[str, int]:

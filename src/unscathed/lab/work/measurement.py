@@ -85,7 +85,9 @@ class Measurement:
     @cached_property
     def name(self) -> str:
         """A digest of its place in the grid, whatever the code's version: measured again, it replaces itself."""
-        content = [self.axes, vars(self.setting.seeds)]
+        content: list[Any] = [self.axes, vars(self.setting.seeds)]
+        if self.setting.validation is not None:
+            content.append({"validation": self.setting.validation})
         return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=12).hexdigest()
 
     def path(self, results: Path) -> Path:
@@ -245,6 +247,7 @@ class Measurement:
             "reserve": repr(s.reserve.build()),
             **built,
             "seeds": vars(s.seeds),
+            **({} if s.validation is None else {"validation": s.validation}),
         }
 
 

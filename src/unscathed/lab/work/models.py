@@ -29,6 +29,8 @@ class Opened:
         recipe: how.
         samples: to train on.
         spares: held back.
+        test: the test samples that are reported.
+        validation: the test samples that adversaries aim at; the same ones where the setting parts them not.
     """
 
     dataset: Dataset
@@ -36,11 +38,8 @@ class Opened:
     recipe: Recipe
     samples: Samples
     spares: Samples
-
-    @property
-    def test(self) -> Samples:
-        """The test samples."""
-        return self.dataset.test
+    test: Samples
+    validation: Samples
 
     @cached_property
     def parameters(self) -> int:
@@ -74,15 +73,26 @@ class Open(Work):
         """What is trained on what, and how."""
         s = self.setting
         parts = [identity_of(part) for part in (s.model, s.task, s.reserve) if part is not None]
-        return [*parts, recipe_of(s.recipe, s.dataset, s.task, s.model).to_json(), s.seeds.split, s.seeds.training]
+        parts += [recipe_of(s.recipe, s.dataset, s.task, s.model).to_json(), s.seeds.split, s.seeds.training]
+        return parts if s.validation is None else [*parts, {"validation": s.validation}]
 
     def make(self, bench: Bench) -> Opened:
         """Read and split."""
         s = self.setting
         dataset: Dataset = bench.obtain(Data(s.dataset))
         samples, spares = dataset.samples.split(reserve=s.reserve.build().share, seed=s.seeds.split)
+        test = validation = dataset.test
+        if s.validation is not None:
+            # The same ones for all seeds: what is reported is of the same samples.
+            test, validation = dataset.test.split(reserve=s.validation, seed=0)
         return Opened(
-            dataset, task_of(s.task, s.model, dataset), recipe_of(s.recipe, s.dataset, s.task, s.model), samples, spares
+            dataset,
+            task_of(s.task, s.model, dataset),
+            recipe_of(s.recipe, s.dataset, s.task, s.model),
+            samples,
+            spares,
+            test,
+            validation,
         )
 
     def __str__(self) -> str:

@@ -204,4 +204,4 @@ def _view(adversary: Adversary[Any], setting: Setting, bench: Bench) -> BlindVie
     opened = bench.obtain(Open(setting))
     if adversary.view_type is BlindView:
         return BlindView(opened.samples)  # no model is trained for it
-    return adversary.view_type.of(bench.obtain(Original(setting)), opened.samples, validation=opened.test)
+    return adversary.view_type.of(bench.obtain(Original(setting)), opened.samples, validation=opened.validation)

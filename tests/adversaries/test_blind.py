@@ -6,11 +6,13 @@ from tests.support import blobs
 
 from unscathed import BadInputError, BlindView, Samples
 from unscathed.adversaries import Outliers, Prototypes, RareSubgroups, WholeHoldings
-from unscathed.adversaries.groups import in_turn, shares
+from unscathed.adversaries.groups import in_turn, raw, shares
 from unscathed.reserve.screens.base import by_class
 
 SAMPLES = blobs(45, spread=0.8)
 VIEW = BlindView(SAMPLES)
+ROWS = (SAMPLES.inputs - SAMPLES.inputs.mean(dim=0)) / SAMPLES.inputs.std(dim=0, correction=0)
+"""A table's columns are compared in units of their deviation."""
 
 
 def classes(chosen: tuple[str, ...]) -> list[int]:
@@ -19,7 +21,7 @@ def classes(chosen: tuple[str, ...]) -> list[int]:
 
 @pytest.mark.parametrize("neighbours", [1, 4, 99])
 def test_outliers_are_far_from_their_nearest(neighbours: int) -> None:
-    inputs, targets = SAMPLES.inputs.double(), SAMPLES.targets
+    inputs, targets = ROWS.double(), SAMPLES.targets
     expected = []
     for place in range(45):
         others = [p for p in range(45) if p != place and targets[p] == targets[place]]
@@ -34,7 +36,9 @@ def test_outliers_are_far_from_their_nearest(neighbours: int) -> None:
 def test_exact_copies_are_neighbours_and_what_is_alone_comes_first() -> None:
     inputs = torch.tensor([[0.0], [0.0], [1.0], [3.0], [9.0]])
     view = BlindView(Samples(inputs, torch.tensor([0, 0, 0, 0, 1]), ids="abcde"))
-    assert Outliers(neighbours=1).values(view).tolist() == [0.0, 0.0, 1.0, 2.0, float("inf")]
+    unit = float(inputs.std(correction=0))
+    expected = [0.0, 0.0, 1.0 / unit, 2.0 / unit, float("inf")]
+    assert Outliers(neighbours=1).values(view).tolist() == pytest.approx(expected)
     assert Outliers(2, neighbours=1).choose(view) == ("e", "d")
 
 
@@ -45,7 +49,8 @@ def test_prototypes_leave_nothing_of_a_class_uncovered() -> None:
     for label in range(3):
         own = SAMPLES.at((SAMPLES.targets == label).nonzero().flatten())
         taken = own.positions([i for i in chosen if i in set(own.ids)]).tolist()
-        distances = torch.cdist(own.inputs, own.inputs)
+        rows = ROWS[SAMPLES.positions(own.ids)]
+        distances = torch.cdist(rows, rows)
         for size in range(1, 5):
             nearest = distances[:, taken[:size]].min(dim=1).values
             assert float(nearest[taken[size]]) == pytest.approx(float(nearest.max()), rel=1e-4)
@@ -58,10 +63,11 @@ def test_herded_prototypes_keep_the_mean_of_their_class() -> None:
     for label in range(3):
         own = SAMPLES.at((SAMPLES.targets == label).nonzero().flatten())
         taken = own.positions([i for i in chosen if i in set(own.ids)]).tolist()
-        mean = own.inputs.mean(dim=0)
+        rows = ROWS[SAMPLES.positions(own.ids)]
+        mean = rows.mean(dim=0)
         for size in range(5):
             apart = {
-                p: float((own.inputs[[*taken[:size], p]].mean(dim=0) - mean).norm())
+                p: float((rows[[*taken[:size], p]].mean(dim=0) - mean).norm())
                 for p in range(len(own))
                 if p not in taken[:size]
             }
@@ -106,6 +112,22 @@ def test_whole_holdings_are_the_largest_first_or_the_named_one() -> None:
         WholeHoldings(22, requester="zoe").choose(view)
     assert "only 21 have a known owner" in str(told.value)
     assert "requester='zoe' owns none of the samples; there are 'ann', 'bob', 'eve'" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "adversary", [Outliers(9), Prototypes(9), Prototypes(9, how="herding"), RareSubgroups(9, clusters=2)], ids=repr
+)
+def test_a_tables_units_do_not_matter_and_pixels_keep_theirs(adversary: Outliers | Prototypes | RareSubgroups) -> None:
+    units = torch.tensor([1.0, 1000.0, 0.001])
+    other = Samples(SAMPLES.inputs * units + 7, SAMPLES.targets, SAMPLES.ids)
+    assert adversary.choose(BlindView(other)) == adversary.choose(VIEW)
+    stuck = Samples(torch.cat([SAMPLES.inputs, torch.ones(45, 1)], dim=1), SAMPLES.targets, SAMPLES.ids)
+    assert adversary.choose(BlindView(stuck)) == adversary.choose(VIEW), "a column that never varies says nothing"
+    pictures = Samples(SAMPLES.inputs.reshape(45, 1, 1, 3), SAMPLES.targets, SAMPLES.ids)
+    assert torch.equal(raw(pictures), SAMPLES.inputs)
+    tokens = Samples(torch.arange(12).reshape(4, 3), torch.tensor([0, 1, 0, 1]))
+    with pytest.raises(BadInputError, match=r"inputs are torch\.int64: distances need"):
+        type(adversary)(1).choose(BlindView(tokens))
 
 
 def test_groups_give_their_shares() -> None:

@@ -32,8 +32,17 @@ def in_turn(chosen: list[Tensor]) -> Tensor:
 
 
 def raw(samples: Samples) -> Tensor:
-    """The inputs themselves, flattened, float32 [n, d]."""
-    return samples.inputs.flatten(1).float().cpu()
+    """The inputs themselves, flattened, float32 [n, d]; a table's columns each in units of its own deviation.
+
+    Pixels share a unit; columns (one row of floats a sample) do not, and the one with the largest numbers would decide.
+    Codes of categories are numbers like any: which of them are near says as much as their order does.
+    """
+    vectors = samples.inputs.flatten(1).cpu()
+    if len(samples.shape) > 1 or not samples.dtype.is_floating_point:
+        return vectors.float()
+    vectors = vectors.double() - vectors.double().mean(dim=0)
+    deviation = vectors.square().mean(dim=0).sqrt()
+    return (vectors / torch.where(deviation > 0, deviation, 1.0)).float()
 
 
 def no_distances(samples: Samples) -> list[str]:

@@ -7,6 +7,7 @@ from tests.support import blobs, tiny_task
 from unscathed import BadInputError, OutputView, Recipe, Samples, Trained, fit
 from unscathed.adversaries import OneClass, OutputAware, Random
 from unscathed.screening import Assessor, ClassConcentration, RegionConcentration, Score, Screen, Triage, Wanted
+from unscathed.screening.triage import of_like_size
 
 SAMPLES = blobs(300, spread=0.8)
 SCREENS = [ClassConcentration(), RegionConcentration(), Wanted(OutputAware(1), both=True)]
@@ -17,11 +18,14 @@ def trained() -> Trained:
     return fit(tiny_task(), SAMPLES, Recipe(epochs=5, batch_size=16), seed=0)
 
 
-def random_requests(count: int, seed: int) -> list[list[str]]:
+SIZES = (1, 2, 5, 10, 20, 50)
+
+
+def random_requests(count: int, seed: int, sizes: tuple[int, ...] = SIZES) -> list[list[str]]:
     draw = torch.Generator().manual_seed(seed)
-    sizes = (1, 2, 5, 10, 20, 50)
     return [
-        [SAMPLES.ids[p] for p in torch.randperm(300, generator=draw)[: sizes[n % 6]].tolist()] for n in range(count)
+        [SAMPLES.ids[p] for p in torch.randperm(300, generator=draw)[: sizes[n % len(sizes)]].tolist()]
+        for n in range(count)
     ]
 
 
@@ -33,6 +37,37 @@ def test_false_alarms_are_as_rare_as_asked(rate: float, trained: Trained) -> Non
     reach = 4 * (2 * rate * (1 - rate) / 1000) ** 0.5
     assert rate - reach < alarms / 1000 < rate + reach
     assert alarms > 0
+
+
+class Growing(Screen):
+    """Scores that grow with the request, whoever asks: each size has a range of its own."""
+
+    name = "growing"
+
+    def fit(self, trained: Trained, samples: Samples) -> Score:
+        place = {i: p for p, i in enumerate(samples.ids)}
+        return lambda request: len(request) * (1 + sum(place[i] * (n + 1) for n, i in enumerate(request)) % 997 / 997)
+
+
+@pytest.mark.parametrize("screens", [SCREENS, [Growing()]], ids=["usual", "growing"])
+@pytest.mark.parametrize("rate", [0.01, 0.05, 0.2])
+def test_false_alarms_are_as_rare_at_each_size(rate: float, screens: list[Screen], trained: Trained) -> None:
+    assessor = Triage(screens, false_alarms=rate).fit(trained, SAMPLES)
+    for size in SIZES:
+        asked = random_requests(300, seed=size, sizes=(size,))
+        alarms = sum(assessor.assess(r).road == "safer" for r in asked)
+        # Four standard errors of those asked here and of the two hundred that set the threshold of their size.
+        reach = 4 * (rate * (1 - rate) * (1 / 300 + 1 / 200)) ** 0.5
+        assert alarms / 300 < rate + reach, size
+        assert size < 5 or rate < 0.05 or alarms > 0, "but of one or two samples there may be nothing to see"
+
+
+def test_requests_of_like_size_are_put_together() -> None:
+    asked = [(size, (float(n),)) for size, count in ((1, 2), (2, 3), (5, 4), (9, 1)) for n in range(count)]
+    assert [(size, len(ranks)) for size, ranks in of_like_size(asked, 4)] == [(2, 5), (9, 5)]
+    assert [(size, len(ranks)) for size, ranks in of_like_size(asked, 1)] == [(1, 2), (2, 3), (5, 4), (9, 1)]
+    assert [(size, len(ranks)) for size, ranks in of_like_size(asked, 99)] == [(9, 10)]
+    assert all(ranks == sorted(ranks) for _, ranks in of_like_size(asked, 4))
 
 
 @pytest.mark.parametrize("adversary", [OneClass(15), OutputAware(15)], ids=repr)

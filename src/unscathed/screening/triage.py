@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +18,8 @@ from unscathed.training.seeds import generator
 
 Road = Literal["ordinary", "safer"]
 """How a request is honoured. It is never refused for what it would do to the model."""
+Ranks = tuple[float, ...]
+"""How rare each screen finds a request, the rarest first."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Assessment:
 
     Args:
         road: the ordinary one, or a safer one (an exact unlearner, more healing, a person who looks at it).
-        rarity: the share of benign requests that are as suspicious, all screens taken together; at most the rate of
-            false alarms where the road is the safer one.
+        rarity: the share of benign requests of like size that are as suspicious, all screens taken together; at most
+            the rate of false alarms where the road is the safer one.
         scores: by screen, see `Screen`.
         rarities: by screen, the share of benign requests that it finds as suspicious.
         reasons: in words, for the record; empty on the ordinary road.
@@ -49,9 +51,11 @@ class Triage:
     """Assesses requests by screens that are calibrated on benign ones.
 
     Benign requests are parted in two. On the first half each screen learns how rare its scores are; a request is as
-    suspicious as its rarest score says; and on the second half the threshold is set by rank. So of benign requests like
-    these no more than the chosen share raises an alarm, however many screens there are and whatever their scores'
-    distributions (split conformal prediction; Vovk et al. 2005, "Algorithmic Learning in a Random World").
+    suspicious as its rarest score says (of several that are equally rare, as its other scores say); and on the second
+    half the threshold is set by rank, among requests of like size, since what is usual of one sample is not of fifty.
+    So of benign requests like these, of any size, no more than the chosen share raises an alarm, however many screens
+    there are and whatever their scores' distributions (split conformal prediction, by categories: Vovk et al. 2005,
+    "Algorithmic Learning in a Random World", section 4.5).
 
     Args:
         screens: what is looked at.
@@ -70,7 +74,7 @@ class Triage:
         *,
         false_alarms: float = 0.05,
         sizes: Sequence[int] = (1, 2, 5, 10, 20, 50),
-        draws: int = 2000,
+        draws: int = 2400,
         seed: int = 0,
     ) -> None:
         problems = Problems("cannot triage requests")
@@ -131,8 +135,12 @@ class Triage:
         order = torch.randperm(len(requests), generator=generator(self.seed, "calibration")).tolist()
         first, second = order[: len(order) // 2], order[len(order) // 2 :]
         usual = {name: sorted(score(requests[p]) for p in first) for name, score in scores.items()}
-        together = sorted(_rarest(scores, usual, requests[p]) for p in second)
-        return Assessor(scores, usual, together, self.false_alarms, frozenset(known))
+        together = [
+            (len(requests[p]), _ranks(usual, {name: score(requests[p]) for name, score in scores.items()}))
+            for p in second
+        ]
+        groups = of_like_size(together, math.ceil(1 / self.false_alarms))
+        return Assessor(scores, usual, groups, self.false_alarms, frozenset(known))
 
     def _drawn(self, samples: Samples) -> list[list[str]]:
         draw = generator(self.seed, "benign requests")
@@ -150,13 +158,13 @@ class Assessor:
         self,
         scores: Mapping[str, Score],
         usual: Mapping[str, Sequence[float]],
-        together: Sequence[float],
+        groups: Sequence[tuple[int, Sequence[Ranks]]],
         false_alarms: float,
         known: frozenset[str],
     ) -> None:
         self._scores = scores
         self._usual = usual
-        self._together = together
+        self._groups = groups
         self._false_alarms = false_alarms
         self._known = known
 
@@ -176,15 +184,15 @@ class Assessor:
         problems.raise_any()
         scores = {name: score(request) for name, score in self._scores.items()}
         rarities = {name: _rarity(self._usual[name], value) for name, value in scores.items()}
-        # Lower is rarer; among the benign requests and this one, how many are as rare?
-        rarest = min(rarities.values())
-        as_rare = sum(value <= rarest for value in self._together)
-        rarity = (as_rare + 1) / (len(self._together) + 1)
+        # Lower is rarer; among the benign requests of like size and this one, how many are as rare?
+        alike = next((ranks for size, ranks in self._groups if len(request) <= size), self._groups[-1][1])
+        ranks = tuple(sorted(rarities.values()))
+        rarity = (bisect_right(alike, ranks) + 1) / (len(alike) + 1)
         alarm = rarity <= self._false_alarms
         reasons = tuple(
             f"{name}: {scores[name]:.3g}, which {value:.2%} of benign requests reach"
             for name, value in sorted(rarities.items(), key=lambda item: item[1])
-            if alarm and value <= max(rarest, self._false_alarms)
+            if alarm and value <= max(ranks[0], self._false_alarms)
         )
         return Assessment("safer" if alarm else "ordinary", rarity, scores, rarities, reasons)
 
@@ -198,8 +206,30 @@ def _least(screens: int, false_alarms: float) -> int:
     return math.ceil(4 * screens / false_alarms)
 
 
-def _rarest(scores: Mapping[str, Score], usual: Mapping[str, Sequence[float]], request: Sequence[str]) -> float:
-    return min(_rarity(usual[name], score(request)) for name, score in scores.items())
+def of_like_size(asked: Sequence[tuple[int, Ranks]], enough: int) -> list[tuple[int, list[Ranks]]]:
+    """Requests parted by size into groups of at least so many: each group's largest size, and what is known, in order.
+
+    Requests of one size stay together. Where the largest are too few for a group, they join the one before.
+
+    Args:
+        asked: the size of each request, and what is known of it.
+        enough: for a group.
+    """
+    groups: list[tuple[int, list[Ranks]]] = []
+    for size in sorted({size for size, _ in asked}):
+        own = [ranks for other, ranks in asked if other == size]
+        if groups and len(groups[-1][1]) < enough:
+            own += groups.pop()[1]
+        groups.append((size, own))
+    if len(groups) > 1 and len(groups[-1][1]) < enough:
+        size, last = groups.pop()
+        groups[-1] = (size, [*groups[-1][1], *last])
+    return [(size, sorted(ranks)) for size, ranks in groups]
+
+
+def _ranks(usual: Mapping[str, Sequence[float]], scores: Mapping[str, float]) -> Ranks:
+    """How rare each score is, the rarest first."""
+    return tuple(sorted(_rarity(usual[name], value) for name, value in scores.items()))
 
 
 def _rarity(usual: Sequence[float], score: float) -> float:

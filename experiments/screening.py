@@ -88,7 +88,9 @@ def alike(samples: Samples, size: int, draw: int) -> tuple[str, ...]:
     return tuple(samples.ids[p] for p in apart.argsort()[:size].tolist())
 
 
-def requests(setting: Setting, trained: Trained, samples: Samples, seed: int) -> dict[str, list[tuple[str, ...]]]:
+def requests(
+    setting: Setting, trained: Trained, samples: Samples, seed: int, families: Sequence[str]
+) -> dict[str, list[tuple[str, ...]]]:
     """By who asks and how much: requests."""
     found: dict[str, list[tuple[str, ...]]] = {}
     # The attacker's validation samples are its own; the keeper has others.
@@ -103,8 +105,8 @@ def requests(setting: Setting, trained: Trained, samples: Samples, seed: int) ->
             for draw in range(40 * DRAWN)
         ]
         found[f"alike|{size}"] = [alike(samples, size, draw) for draw in range(4 * DRAWN)]
-        for name, family in FAMILIES.items():
-            asking = [family(size, draw) for draw in range(DRAWN)]
+        for name in families:
+            asking = [FAMILIES[name](size, draw) for draw in range(DRAWN)]
             found[f"{name}|{size}"] = [
                 adversary.choose(adversary.view_type.of(trained, own, validation=aim))
                 for adversary, own in zip(asking, owned, strict=True)
@@ -117,6 +119,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--families", nargs="*", choices=list(FAMILIES), default=list(FAMILIES), help="who attacks")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -128,7 +131,7 @@ def main() -> None:
             continue
         train, _ = setting.samples.split(reserve=0.1, seed=seed)
         trained = fit(setting.task, train, setting.recipe, seed=seed)
-        asked = requests(setting, trained, train, seed)
+        asked = requests(setting, trained, train, seed, arguments.families)
         alarms: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
         seconds = {}
         for name, chosen in screens(keeps).items():

@@ -1,8 +1,29 @@
 """Audits: is the model whole, and is the data gone?"""
 
-from unscathed.audit.audit import Tolerance, audit
+from unscathed.audit.audit import MEASURES, audit
+from unscathed.audit.case import Case
+from unscathed.audit.check import Check
 from unscathed.audit.intervals import Difference
+from unscathed.audit.measure import Measure
 from unscathed.audit.membership import compare_membership, membership_auc
-from unscathed.audit.verdict import Check, Verdict
+from unscathed.audit.population_membership import PopulationMembership
+from unscathed.audit.score_on_forgotten import ScoreOnForgotten
+from unscathed.audit.tolerance import Tolerance
+from unscathed.audit.utility import Utility
+from unscathed.audit.verdict import Verdict
 
-__all__ = ["Check", "Difference", "Tolerance", "Verdict", "audit", "compare_membership", "membership_auc"]
+__all__ = [
+    "MEASURES",
+    "Case",
+    "Check",
+    "Difference",
+    "Measure",
+    "PopulationMembership",
+    "ScoreOnForgotten",
+    "Tolerance",
+    "Utility",
+    "Verdict",
+    "audit",
+    "compare_membership",
+    "membership_auc",
+]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass
 
-from unscathed.audit.verdict import MARKS
+from unscathed.audit.check import MARKS
 from unscathed.lab.results import Results
 
 

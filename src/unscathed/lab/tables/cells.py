@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from unscathed.audit.verdict import MARKS
+from unscathed.audit.check import MARKS
 from unscathed.lab.labels import Measure
 from unscathed.lab.statistics import Estimate
 

@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from unscathed.audit.verdict import MARKS
+from unscathed.audit.check import MARKS
 from unscathed.lab.labels import AXES, OUTCOMES
 from unscathed.lab.tables.cells import DAGGER, DASH, FAILED, Cell, Style
 

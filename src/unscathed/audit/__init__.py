@@ -1,12 +1,14 @@
 """Audits: is the model whole, and is the data gone?"""
 
 from unscathed.audit.audit import MEASURES, audit
+from unscathed.audit.calibration import calibration_error, compare_calibration
 from unscathed.audit.case import Case
 from unscathed.audit.check import Check
 from unscathed.audit.intervals import Difference
 from unscathed.audit.measure import Measure
 from unscathed.audit.membership import compare_membership, membership_auc
 from unscathed.audit.population_membership import PopulationMembership
+from unscathed.audit.relearning import Relearning
 from unscathed.audit.score_on_forgotten import ScoreOnForgotten
 from unscathed.audit.tolerance import Tolerance
 from unscathed.audit.utility import Utility
@@ -19,11 +21,14 @@ __all__ = [
     "Difference",
     "Measure",
     "PopulationMembership",
+    "Relearning",
     "ScoreOnForgotten",
     "Tolerance",
     "Utility",
     "Verdict",
     "audit",
+    "calibration_error",
+    "compare_calibration",
     "compare_membership",
     "membership_auc",
 ]

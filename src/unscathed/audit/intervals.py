@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from scipy import stats
 from torch import Tensor
+
+from unscathed.training.seeds import generator
 
 
 @dataclass(frozen=True)
@@ -18,17 +21,39 @@ class Difference:
         reference: of what it is compared with.
         low: of the 95 % interval of ``value - reference``.
         high: of it.
+        error: its standard error; None where only the interval is known (then taken as a normal one's).
+        answers: how many right-or-wrong answers were compared, each with its own; 0 where the measure is no share.
     """
 
     value: float
     reference: float
     low: float
     high: float
+    error: float | None = None
+    answers: int = 0
 
     @property
     def difference(self) -> float:
         """``value - reference``."""
         return self.value - self.reference
+
+    @property
+    def standard_error(self) -> float:
+        """The standard error of the difference."""
+        return (self.high - self.low) / 2 / float(stats.norm.ppf(0.975)) if self.error is None else self.error
+
+    def error_at(self, difference: float) -> float:
+        """The standard error that there would have been, had the true difference been another.
+
+        Shares of right answers cannot differ without answers that differ: to the disagreement seen come, or from it go,
+        as many as make up the rest. So a model that agrees with gold shows less spread than one that does not.
+        """
+        if not self.answers:
+            return self.standard_error
+        seen = self.difference
+        disagreement = abs(difference) - abs(seen) if difference * seen > 0 else abs(difference - seen)
+        more = disagreement - difference**2 + seen**2
+        return max(0.0, self.standard_error**2 + more / self.answers) ** 0.5
 
 
 def paired(values: Tensor, references: Tensor, *, comparisons: int = 1) -> Difference:
@@ -50,7 +75,8 @@ def paired(values: Tensor, references: Tensor, *, comparisons: int = 1) -> Diffe
     error = (squares / max(1, count - 1) / count) ** 0.5
     reach = float(stats.t.ppf(1 - 0.025 / comparisons, max(1, count - 1))) * error
     middle = float(differences.mean())
-    return Difference(float(values.mean()), float(references.mean()), middle - reach, middle + reach)
+    answers = len(values) if _all_right_or_wrong(values, references) else 0
+    return Difference(float(values.mean()), float(references.mean()), middle - reach, middle + reach, error, answers)
 
 
 def unpaired(values: Tensor, references: Tensor, weights: Tensor | None = None) -> Difference:
@@ -72,7 +98,36 @@ def unpaired(values: Tensor, references: Tensor, weights: Tensor | None = None) 
     freedom = error**4 / (ours**2 / max(1, len(values)) + theirs**2 / max(1.0, effective))
     reach = float(stats.t.ppf(0.975, max(1.0, freedom))) * error
     middle = float(values.mean()) - reference
-    return Difference(float(values.mean()), reference, middle - reach, middle + reach)
+    return Difference(float(values.mean()), reference, middle - reach, middle + reach, error)
+
+
+def resampled(
+    measure: Callable[[Tensor], tuple[float, float]],
+    count: int,
+    *,
+    resamples: int = 200,
+    seed: int = 0,
+    least_error: float = 0.0,
+) -> Difference:
+    """Compare what is no mean over samples (a minimum, a calibration error): a normal interval, of bootstrap error.
+
+    The samples themselves give the middle: drawing them anew shifts such measures, but both models' alike.
+
+    Args:
+        measure: of the samples at some positions (int64 [n]; repeated ones count twice): the model's and the other's.
+        count: of samples, n.
+        resamples: how often the samples are drawn anew.
+        seed: of the draws.
+        least_error: of the difference, where resamples that all agree must not pass for certainty.
+
+    Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", section 12.
+    """
+    random = generator(seed, "bootstrap")
+    drawn = [measure(torch.randint(count, (count,), generator=random)) for _ in range(resamples)]
+    value, reference = measure(torch.arange(count))
+    error = max(least_error, float(torch.tensor([a - b for a, b in drawn], dtype=torch.float64).std()))
+    reach = float(stats.norm.ppf(0.975)) * error
+    return Difference(value, reference, value - reference - reach, value - reference + reach, error)
 
 
 def _scale(values: Tensor, references: Tensor) -> float:
@@ -81,3 +136,8 @@ def _scale(values: Tensor, references: Tensor) -> float:
     if float(both.min()) >= 0 and float(both.max()) <= 1:
         return 1.0
     return float(both.max() - both.min())
+
+
+def _all_right_or_wrong(values: Tensor, references: Tensor) -> bool:
+    both = torch.cat([values, references])
+    return bool(((both == 0) | (both == 1)).all())

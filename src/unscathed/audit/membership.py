@@ -64,8 +64,9 @@ def compare_membership(
         else:
             reference += share * 0.5
         variance += share**2 * (_variance_of_mean(over) + _variance_of_mean(under))
-    reach = float(stats.norm.ppf(0.975)) * variance**0.5
-    return Difference(value, reference, value - reference - reach, value - reference + reach)
+    error = variance**0.5
+    reach = float(stats.norm.ppf(0.975)) * error
+    return Difference(value, reference, value - reference - reach, value - reference + reach, error)
 
 
 def _placements(forgotten: Tensor, unseen: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,7 @@ from unscathed.audit.audit import MEASURES, audit
 from unscathed.audit.calibration import calibration_error, compare_calibration
 from unscathed.audit.case import Case
 from unscathed.audit.check import Check
+from unscathed.audit.controls import Control, Controls
 from unscathed.audit.intervals import Difference
 from unscathed.audit.measure import Measure
 from unscathed.audit.membership import compare_membership, membership_auc
@@ -18,6 +19,8 @@ __all__ = [
     "MEASURES",
     "Case",
     "Check",
+    "Control",
+    "Controls",
     "Difference",
     "Measure",
     "PopulationMembership",

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from unscathed.audit.case import Case
 from unscathed.audit.check import Check
+from unscathed.audit.controls import Control, Controls
 from unscathed.audit.measure import Measure, Question
 from unscathed.audit.population_membership import PopulationMembership
 from unscathed.audit.score_on_forgotten import ScoreOnForgotten
 from unscathed.audit.tolerance import Tolerance
 from unscathed.audit.utility import Utility
-from unscathed.audit.verdict import Verdict
+from unscathed.audit.verdict import ORIGINAL, Verdict
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Trained
 
-MEASURES: tuple[Measure, ...] = (Utility(), ScoreOnForgotten(), PopulationMembership())
+MEASURES: tuple[Measure, ...] = (Utility(details=False), ScoreOnForgotten(), PopulationMembership())
 """What an audit looks at by default: what takes no training."""
 
 
@@ -33,6 +34,8 @@ def audit(
     retain: Samples | None = None,
     tolerance: Tolerance | None = None,
     measures: Sequence[Measure] | None = None,
+    gold_with_twins: Trained | None = None,
+    controls: bool | Controls = True,
 ) -> Verdict:
     """Is the model whole, and is the data gone?
 
@@ -55,6 +58,10 @@ def audit(
         tolerance: what passes.
         measures: what is looked at, by default `MEASURES`: scores on test samples and on the forgotten, and a
             population attack on membership.
+        gold_with_twins: the model retrained without the forgotten and with the twins, which is what healing aims at.
+            The verdict tells how far the model is from it too; the law speaks of gold, and that decides.
+        controls: models that must not pass, or no other does. True is for `Controls()`, those that take no training;
+            with False not even the original is one.
 
     Raises:
         BadInputError: something that the comparison needs is missing; all of it is named.
@@ -72,28 +79,64 @@ def audit(
         original=original,
         tolerance=tolerance if tolerance is not None else Tolerance(),
     )
+    controls = Controls() if controls is True else controls
     problems = Problems("cannot audit")
     problems.require(len(forgotten) > 0, "there are no forgotten samples")
-    for name, model in (("gold", gold), ("same_procedure", same_procedure)):
+    golds = {"gold": gold, "same_procedure": same_procedure, "gold_with_twins": gold_with_twins}
+    for name, model in golds.items():
         inside = set(model.ids) & set(forgotten.ids) if model is not None else set()
         problems.require(not inside, f"{name} was trained on {len(inside)} of the forgotten: it is not gold")
     # Measures may miss the same thing, which is named once.
     problems.extend(dict.fromkeys(problem for measure in measures for problem in measure.problems_with(case)))
+    if controls:
+        problems.extend(controls.problems_with(case))
     problems.raise_any()
 
+    tried = tuple(_try(controls, measures, trained, case)) if controls else ()
+    forgetting = _ask("forgetting", measures, trained, case)
+    if controls and original is not None:
+        forgetting = _beside_memory(forgetting, tried[0].checks)
     return Verdict(
         utility=_ask("utility", measures, trained, case),
-        forgetting=_ask("forgetting", measures, trained, case),
+        forgetting=forgetting,
         utility_reference="the original" if gold is None else "gold",
         forgetting_reference=(
             "unseen samples" if case.peer is None else "gold" if same_procedure is None else "its own retraining"
         ),
-        control=_ask("forgetting", measures, original, case) if original is not None else (),
+        controls=tried,
+        with_twins=None if gold_with_twins is None else _beside(gold_with_twins, measures, trained, case),
         note=""
         if gold is not None
         else f"There is no gold here: the verdict rests on {len(case.unseen)} samples that the model has never seen, "
         "and on the original's utility.",
     )
+
+
+def _try(controls: Controls, measures: Sequence[Measure], trained: Trained, case: Case) -> Iterator[Control]:
+    """The controls, the original first."""
+    if case.original is not None:
+        yield Control(ORIGINAL, "forgetting", _ask("forgetting", measures, case.original, case))
+    for name, question, model in controls.models(trained, case):
+        checks = _ask(question, measures, model, case)
+        if checks:
+            yield Control(name, question, checks)
+
+
+def _beside(gold: Trained, measures: Sequence[Measure], trained: Trained, case: Case) -> Verdict:
+    """What the same audit says with another gold, by the measures that need nothing else for it."""
+    case = replace(case, gold=gold, peer=gold)
+    able = [measure for measure in measures if not measure.problems_with(case)]
+    return Verdict(
+        utility=_ask("utility", able, trained, case),
+        forgetting=_ask("forgetting", able, trained, case),
+        utility_reference="gold with twins",
+        forgetting_reference="gold with twins",
+    )
+
+
+def _beside_memory(checks: tuple[Check, ...], original: tuple[Check, ...]) -> tuple[Check, ...]:
+    """The checks, each with the original's memory."""
+    return tuple(replace(check, memory=of.of.difference) for check, of in zip(checks, original, strict=True))
 
 
 def _ask(question: Question, measures: Sequence[Measure], model: Trained, case: Case) -> tuple[Check, ...]:

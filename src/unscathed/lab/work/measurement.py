@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from unscathed.audit import Verdict, audit, membership_auc
+from unscathed.audit import Controls, Verdict, audit, membership_auc
 from unscathed.healing import Healer
 from unscathed.lab.clock import Clock
 from unscathed.lab.components import Component
@@ -230,6 +230,7 @@ class Measurement:
             gold=bench.obtain(Gold(self.setting, self.choice)),
             same_procedure=bench.obtain(self.same_procedure) if self.same_procedure else None,
             original=bench.obtain(self.before),
+            controls=Controls(random=False, no_op=False),  # the grid has the original; more would be evaluated a cell
         )
 
     def _config(self) -> dict[str, Any]:

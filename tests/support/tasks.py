@@ -80,3 +80,18 @@ def blobs(count: int = 60, classes: int = 3, seed: int = 0, spread: float = 0.3)
 
 def tiny_task(classes: int = 3) -> ClassificationTask:
     return ClassificationTask(lambda: nn.Sequential(nn.Linear(classes, 8), nn.ReLU(), nn.Linear(8, classes)), classes)
+
+
+def noisy_blobs(count: int = 150) -> Samples:
+    """Three blobs and twenty dimensions of noise, by which a model can know a sample when nothing else tells it."""
+    clean = blobs(count)
+    noise = torch.randn(count, 20, generator=torch.Generator().manual_seed(0))
+    return Samples(torch.cat([2 * clean.inputs, noise], dim=1), clean.targets)
+
+
+def remembering_task() -> ClassificationTask:
+    """Of `noisy_blobs`: with `REMEMBERING`, it learns wrong labels by heart and the others from each other."""
+    return ClassificationTask(lambda: nn.Sequential(nn.Linear(23, 32), nn.ReLU(), nn.Linear(32, 3)), 3)
+
+
+REMEMBERING = Recipe(epochs=40, batch_size=16, learning_rate=0.02)

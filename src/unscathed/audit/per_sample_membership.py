@@ -1,0 +1,97 @@
+"""Membership, sample by sample: does the model look as if it was trained on the forgotten?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from unscathed.audit.attack import Attack
+from unscathed.audit.case import Case
+from unscathed.audit.check import Check
+from unscathed.audit.measure import Measure
+from unscathed.audit.membership import compare_membership
+from unscathed.audit.rmia import Rmia
+from unscathed.audit.roc import TruePositives, compare_true_positives, true_positives
+from unscathed.training import ShadowMargins, Shadows, Trained
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerSampleMembership(Measure):
+    """An attack with shadow models: the AUC between the forgotten and unseen samples against gold's, either way.
+
+    Without gold it is compared with chance. That is a weaker question: a hard sample in a model that never saw it can
+    score below most unseen ones, so that some memory of it passes for none.
+
+    True positives at low rates of false ones are told beside it. They are judged where a tolerance is given: it takes
+    hundreds of forgotten samples to know a share to 0.05, and a rate of 0.1 % takes 1,000 unseen ones to speak of.
+
+    Args:
+        shadows: trained with the model's recipe on halves of samples among which the forgotten are, and the unseen
+            where the attack is online.
+        attack: which one.
+        rates: of false positives, at which true ones are told.
+        tolerated: how much higher (and with gold, lower) the share of true positives may be; None to tell it only.
+    """
+
+    shadows: Shadows = field(repr=False)
+    attack: Attack = field(default_factory=Rmia)
+    rates: tuple[float, ...] = (0.01, 0.001)
+    tolerated: float | None = None
+
+    asks = "forgetting"
+
+    def problems_with(self, case: Case) -> list[str]:
+        """There must be samples never seen, and shadow models that say enough of them and of the forgotten."""
+        found = [f"rates={self.rates} must lie between 0 and 1"] if not all(0 < rate < 1 for rate in self.rates) else []
+        if not len(case.unseen):
+            return [*found, "membership needs samples that were never seen; give test=… or unseen=…"]
+        theirs, ours = (self.shadows.models[0].task.signature(), case.task.signature())
+        if theirs != ours:
+            return [*found, "the shadow models are of another task than the model audited"]
+        parts = (ShadowMargins.of(self.shadows, part) for part in (case.forgotten, case.unseen))
+        return [*found, *self.attack.problems_with(*parts)]
+
+    def checks(self, model: Trained, case: Case) -> tuple[Check, ...]:
+        """The AUC, then the true positives at each rate."""
+        peer, bound = case.peer, case.tolerated.membership
+        ours, others = self._scores(model, case)
+        theirs, their_others = (
+            (None, None) if peer is None else case.once((self, peer), lambda: self._scores(peer, case))
+        )
+        compared = compare_membership(
+            ours,
+            others,
+            theirs,
+            their_others,
+            case.task.labels(case.forgotten.targets),
+            case.task.labels(case.unseen.targets),
+        )
+        name = type(self.attack).__name__.upper() if isinstance(self.attack, Rmia) else type(self.attack).__name__
+        remark = f"{self.attack!r} with {len(self.shadows.models)} shadow models"
+        found = [Check(f"{name} AUC", compared, None if peer is None else -bound, bound, remark=remark)]
+        for rate in self.rates:
+            seen = true_positives(ours, others, rate)
+            reference = None if theirs is None or their_others is None else true_positives(theirs, their_others, rate)
+            highest = self.tolerated
+            lowest = None if highest is None or peer is None else -highest
+            found.append(
+                Check(
+                    f"{name} true positives at {100 * rate:g} % false ones",
+                    compare_true_positives(seen, reference),
+                    lowest,
+                    highest,
+                    percent=True,
+                    remark=_resolution(seen, len(others)),
+                )
+            )
+        return tuple(found)
+
+    def _scores(self, model: Trained, case: Case) -> tuple[Tensor, Tensor]:
+        return self.attack.attack(model, self.shadows, case.forgotten, unseen=case.unseen)
+
+
+def _resolution(found: TruePositives, unseen: int) -> str:
+    if found.resolved:
+        return f"of {unseen} unseen samples, {int(found.rate * unseen + 1e-9)} may be named"
+    return f"not enough evidence: this rate takes {round(1 / found.rate):,} unseen samples, and there are {unseen}"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.support import blobs, ridge_trained, tiny_task
 
-from unscathed import BadInputError, BlindView, OutputView, ParameterView, Recipe, Samples, Trained, fit
+from unscathed import BadInputError, BlindView, OutputView, ParameterView, Recipe, Samples, Trained, fit, fit_shadows
 from unscathed.adversaries import (
     Adversary,
     FisherWeights,
@@ -17,6 +17,7 @@ from unscathed.adversaries import (
     HighestConfidence,
     HighestLoss,
     Influential,
+    Memorised,
     OneClass,
     Outliers,
     OutputAware,
@@ -49,6 +50,7 @@ FAMILIES: dict[str, Callable[..., Adversary[Any]]] = {
     "HighestLoss": HighestLoss,
     "HighestConfidence": HighestConfidence,
     "ForgettingEvents": partial(ForgettingEvents, earlier=EARLIER),
+    "Memorised": partial(Memorised, shadows=fit_shadows(tiny_task(), SAMPLES, RECIPE, 4)),
     "Representative": Representative,
     "Representative herding": partial(Representative, how="herding"),
     "SurrogateGreedy": partial(SurrogateGreedy, task=tiny_task(), recipe=RECIPE, rounds=2),
@@ -100,7 +102,7 @@ def test_each_is_shown_as_it_was_made(family: Any) -> None:
     made = family(3)
     text = repr(made)
     assert text.startswith(f"{type(made).__name__}(budget=3")
-    if not {"task", "earlier"} & set(getattr(family, "keywords", {})):
+    if not {"task", "earlier", "shadows"} & set(getattr(family, "keywords", {})):
         assert repr(eval(text)) == text
 
 

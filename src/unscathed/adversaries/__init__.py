@@ -10,6 +10,7 @@ from unscathed.adversaries.gradient_matching import GradientMatching
 from unscathed.adversaries.highest_confidence import HighestConfidence
 from unscathed.adversaries.highest_loss import HighestLoss
 from unscathed.adversaries.influential import Influential
+from unscathed.adversaries.memorised import Memorised
 from unscathed.adversaries.outliers import Outliers
 from unscathed.adversaries.output_aware import OutputAware
 from unscathed.adversaries.outsiders import Outsider, QueryingOutsider
@@ -43,6 +44,7 @@ __all__ = [
     "Hubs",
     "Influential",
     "LayoutView",
+    "Memorised",
     "Mislabelled",
     "NearDuplicates",
     "OneClass",

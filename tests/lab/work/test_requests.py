@@ -96,6 +96,7 @@ def test_rankings_that_draw_are_kept_for_each_seed() -> None:
     [
         ("SurrogateGreedy", "adversary = SurrogateGreedy cannot be made"),
         ("ForgettingEvents", "adversary = ForgettingEvents cannot be made"),
+        ("Memorised", "adversary = Memorised cannot be made"),
         ("BlindView", "there is no adversary 'BlindView'"),
         ("QueryBudgetError", "there is no adversary 'QueryBudgetError'"),
         ("fit_watched", "there is no adversary 'fit_watched'"),

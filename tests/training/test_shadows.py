@@ -43,18 +43,21 @@ def test_counts_that_make_no_halves(samples: Samples) -> None:
 
 
 class Counted(Callback):
-    def __init__(self) -> None:
-        self.steps: list[int] = []
+    """Steps, and how many models were trained when each was told."""
+
+    def __init__(self, fitted: list[int]) -> None:
+        self.fitted = fitted
+        self.steps: list[tuple[int, int]] = []
 
     def on_step(self, step: int, loss: torch.Tensor | None = None) -> None:
-        self.steps.append(step)
+        self.steps.append((step, len(self.fitted)))
 
 
 def test_a_folder_keeps_each_model_as_it_comes_and_gives_it_again(
     samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, recipe = digit_setup().task, Recipe(steps=3)
-    fitted = []
+    fitted: list[int] = []
 
     def fit_until_the_third(*args: Any, **kwargs: Any) -> Trained:
         if len(fitted) == 2:
@@ -69,10 +72,10 @@ def test_a_folder_keeps_each_model_as_it_comes_and_gives_it_again(
     # A model that was cut off while it was saved has weights and no record.
     (tmp_path / "0003").mkdir()
     (tmp_path / "0003" / "half.safetensors").write_bytes(b"half")
-    counted = Counted()
+    counted = Counted(fitted)
     resumed = fit_shadows(task, samples, recipe, 4, folder=tmp_path, callbacks=[counted])
     assert len(fitted) == len(set(fitted)) == 4, "the first two were not trained again"
-    assert counted.steps == [1, 2, 3, 4]
+    assert counted.steps == [(1, 2), (2, 2), (3, 3), (4, 4)], "as they come"
     more = fit_shadows(task, samples, recipe, 6, folder=tmp_path)
     assert len(fitted) == 6
     plain = fit_shadows(task, samples, recipe, 6)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,22 +86,16 @@ def fit_shadows(
     place = executor or InProcess()
     for callback in callbacks:
         callback.on_start("shadow models", count)
+    jobs: list[Future[Trained]] = []
+    reported = 0
     try:
-        jobs = [
-            place.submit(
-                _obtain,
-                task,
-                _rows(samples, mask),
-                recipe,
-                shadow_seed(seed, model),
-                None if kept is None else kept / f"{model:04}",
-            )
-            for model, mask in enumerate(inside)
-        ]
-        for done, job in enumerate(as_completed(jobs), start=1):
-            job.result()
-            for callback in callbacks:
-                callback.on_step(done)
+        for model, mask in enumerate(inside):
+            at = None if kept is None else kept / f"{model:04}"
+            jobs.append(place.submit(_obtain, task, _rows(samples, mask), recipe, shadow_seed(seed, model), at))
+            # Here, a job is done when it is submitted.
+            reported = _report(jobs, reported, callbacks)
+        for _ in as_completed(jobs):
+            reported = _report(jobs, reported, callbacks)
     finally:
         for callback in callbacks:
             callback.on_end()
@@ -123,6 +117,17 @@ def shadow_seed(seed: int, model: int) -> int:
 
 def _rows(samples: Samples, mask: torch.Tensor) -> Samples:
     return samples.only(samples.ids[p] for p in mask.nonzero().flatten().tolist())
+
+
+def _report(jobs: Sequence[Future[Trained]], reported: int, callbacks: Sequence[Callback]) -> int:
+    """Tell callbacks of jobs that are done since, and raise what ended any; how many are done."""
+    done = [job for job in jobs if job.done()]
+    for job in done:
+        job.result()
+    for step in range(reported + 1, len(done) + 1):
+        for callback in callbacks:
+            callback.on_step(step)
+    return len(done)
 
 
 def _obtain(task: Task, samples: Samples, recipe: Recipe, seed: int, place: Path | None) -> Trained:

@@ -147,6 +147,7 @@ def test_permuted_masks_tell_nothing(digits: Digits) -> None:
 def test_true_positives_are_told_with_their_resolution(digits: Digits) -> None:
     auc, percent, permille = digits.check(digits.original, "canaries", Rmia())
     assert "8 shadow models" in auc.remark
+    assert auc.name == "RMIA AUC"
     assert percent.name == "RMIA true positives at 1 % false ones"
     assert percent.of.value > 0.3
     assert "may be named" in percent.remark
@@ -188,7 +189,8 @@ def test_what_is_missing_is_named(digits: Digits) -> None:
     with pytest.raises(BadInputError, match="an online attack needs each to be inside of some"):
         audit(digits.original, forgotten=forgotten, test=test, gold=gold, measures=[measure])
     offline = PerSampleMembership(shadows=digits.shadows, attack=Rmia(online=False))
-    assert audit(digits.original, forgotten=forgotten, test=test, gold=gold, measures=[offline]).forgetting
+    found = audit(digits.original, forgotten=forgotten, test=test, gold=gold, measures=[offline]).forgetting
+    assert found[0].name == "offline RMIA AUC"
     others = fit_shadows(tiny_task(), Samples(torch.randn(20, 3), torch.arange(20) % 3), Recipe(steps=1), 2)
     with pytest.raises(BadInputError, match="of another task"):
         audit(digits.original, forgotten=forgotten, unseen=test, measures=[PerSampleMembership(shadows=others)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
@@ -36,7 +36,12 @@ class Attack(ABC):
     *offline* with the latter alone, so that shadow models serve for samples that came after them as well.
     """
 
+    name: ClassVar[str]
+    """What the field calls it."""
     online: bool
+
+    def __str__(self) -> str:
+        return self.name if self.online else f"offline {self.name}"
 
     @abstractmethod
     def scores(self, asked: Observations, unseen: Observations) -> tuple[Tensor, Tensor]:

@@ -40,6 +40,8 @@ class Lira(Attack):
     samples differ from each other does not count as noise).
     """
 
+    name = "LiRA"
+
     online: bool = True
     variance: Variance = "auto"
 

@@ -67,9 +67,8 @@ class PerSampleMembership(Measure):
             case.task.labels(case.forgotten.targets),
             case.task.labels(case.unseen.targets),
         )
-        name = type(self.attack).__name__.upper() if isinstance(self.attack, Rmia) else type(self.attack).__name__
         remark = f"{self.attack!r} with {len(self.shadows.models)} shadow models"
-        found = [Check(f"{name} AUC", compared, None if peer is None else -bound, bound, remark=remark)]
+        found = [Check(f"{self.attack} AUC", compared, None if peer is None else -bound, bound, remark=remark)]
         for rate in self.rates:
             seen = true_positives(ours, others, rate)
             reference = None if theirs is None or their_others is None else true_positives(theirs, their_others, rate)
@@ -77,7 +76,7 @@ class PerSampleMembership(Measure):
             lowest = None if highest is None or peer is None else -highest
             found.append(
                 Check(
-                    f"{name} true positives at {100 * rate:g} % false ones",
+                    f"{self.attack} true positives at {100 * rate:g} % false ones",
                     compare_true_positives(seen, reference),
                     lowest,
                     highest,

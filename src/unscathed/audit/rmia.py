@@ -44,6 +44,8 @@ class Rmia(Attack):
     appendix B.2 (offline). That scores rise with r(x): Lassila et al. 2025.
     """
 
+    name = "RMIA"
+
     online: bool = True
     gamma: float = 1.0
     offline_a: float = 1.0

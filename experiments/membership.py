@@ -26,8 +26,8 @@ import torch
 from torch import Tensor
 
 from unscathed import BlindView, Recipe, Retrain, Samples, Shadows, Task, Tolerance, Trained, fit, fit_shadows
-from unscathed.adversaries import Memorised, Random
-from unscathed.audit import Attack, Check, Lira, Rmia, compare_membership, plant_canaries, true_positives
+from unscathed.adversaries import Memorised, Random, plant_canaries
+from unscathed.audit import Attack, Check, Lira, Rmia, compare_membership, true_positives
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import setup
 from unscathed.training.checkpoint import write_atomically

@@ -2,8 +2,7 @@ import pytest
 from tests.support import REMEMBERING, noisy_blobs, remembering_task
 
 from unscathed import BadInputError, BlindView, Samples, ShadowMargins, Shadows, fit_shadows
-from unscathed.adversaries import Memorised
-from unscathed.audit import plant_canaries
+from unscathed.adversaries import Memorised, plant_canaries
 
 SAMPLES, CANARIES = plant_canaries(noisy_blobs(), 8)
 

@@ -7,7 +7,8 @@ import torch
 from tests.support import REMEMBERING, RandomWeights, noisy_blobs, remembering_task
 
 from unscathed import BadInputError, Samples, Trained, audit, fit
-from unscathed.audit import Margins, Verdict, compare_klom, plant_canaries
+from unscathed.adversaries import plant_canaries
+from unscathed.audit import Margins, Verdict, compare_klom
 
 SAMPLES, CANARIES = plant_canaries(noisy_blobs(), 8)
 TEST = Samples(SAMPLES.inputs[:40] + 0.1, SAMPLES.targets[:40], range(40))

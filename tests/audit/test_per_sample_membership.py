@@ -19,7 +19,7 @@ from unscathed import (
     fit,
     fit_shadows,
 )
-from unscathed.adversaries import Memorised, Random
+from unscathed.adversaries import Memorised, Random, plant_canaries
 from unscathed.audit import (
     Attack,
     Check,
@@ -29,7 +29,6 @@ from unscathed.audit import (
     PopulationMembership,
     Rmia,
     compare_membership,
-    plant_canaries,
 )
 
 ATTACKS = [Rmia(), Rmia(online=False), Lira(), Lira(online=False)]

@@ -3,6 +3,7 @@
 from unscathed.adversaries.base import Adversary, Ranking
 from unscathed.adversaries.blind import OneClass, Random
 from unscathed.adversaries.camouflage import CamouflagedBackdoor, Contribution
+from unscathed.adversaries.canaries import plant_canaries
 from unscathed.adversaries.crafting import Crafter
 from unscathed.adversaries.fisher_weights import FisherWeights
 from unscathed.adversaries.forgetting_events import ForgettingEvents
@@ -68,4 +69,5 @@ __all__ = [
     "WholeHoldings",
     "WorstCase",
     "fit_watched",
+    "plant_canaries",
 ]

@@ -3,7 +3,6 @@
 from unscathed.audit.attack import Attack, Observations
 from unscathed.audit.audit import MEASURES, audit
 from unscathed.audit.calibration import calibration_error, compare_calibration
-from unscathed.audit.canaries import plant_canaries
 from unscathed.audit.case import Case
 from unscathed.audit.check import Check
 from unscathed.audit.controls import Control, Controls
@@ -53,6 +52,5 @@ __all__ = [
     "compare_true_positives",
     "klom",
     "membership_auc",
-    "plant_canaries",
     "true_positives",
 ]

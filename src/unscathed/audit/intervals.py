@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ class Difference:
         seen = self.difference
         disagreement = abs(difference) - abs(seen) if difference * seen > 0 else abs(difference - seen)
         more = disagreement - difference**2 + seen**2
-        return max(0.0, self.standard_error**2 + more / self.answers) ** 0.5
+        return math.sqrt(max(0.0, self.standard_error**2 + more / self.answers))
 
 
 def paired(values: Tensor, references: Tensor, *, comparisons: int = 1) -> Difference:

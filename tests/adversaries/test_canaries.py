@@ -3,7 +3,7 @@ import torch
 from tests.support import blobs
 
 from unscathed import BadInputError, Samples
-from unscathed.audit import plant_canaries
+from unscathed.adversaries import plant_canaries
 
 
 def test_canaries_have_wrong_labels_and_ids_of_their_own() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unscathed.adversaries import Mislabelled
+from unscathed.adversaries.poisoning import Mislabelled
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 

@@ -1,19 +1,28 @@
 """Healing: what makes an unlearned model whole."""
 
+from unscathed.healing.damage import Damage, diagnose
 from unscathed.healing.healer import Healer, Strategy
 from unscathed.healing.layers import AllLayers, HeadFirst, HealedLayers, LowRank
 from unscathed.healing.objectives import Distillation, HealingObjective, OwnLoss
+from unscathed.healing.repair import graft_layers, recalibrate, reset_layers
+from unscathed.healing.traces import LayerDamage
 from unscathed.healing.until import Until
 
 __all__ = [
     "AllLayers",
+    "Damage",
     "Distillation",
     "HeadFirst",
     "HealedLayers",
     "Healer",
     "HealingObjective",
+    "LayerDamage",
     "LowRank",
     "OwnLoss",
     "Strategy",
     "Until",
+    "diagnose",
+    "graft_layers",
+    "recalibrate",
+    "reset_layers",
 ]

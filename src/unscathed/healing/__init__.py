@@ -1,10 +1,12 @@
 """Healing: what makes an unlearned model whole."""
 
 from unscathed.healing.damage import Damage, diagnose
+from unscathed.healing.escalation import Escalation
 from unscathed.healing.healer import Healer, Strategy
 from unscathed.healing.layers import AllLayers, HeadFirst, HealedLayers, LowRank
 from unscathed.healing.objectives import Distillation, HealingObjective, OwnLoss
 from unscathed.healing.repair import graft_layers, recalibrate, reset_layers
+from unscathed.healing.rungs import Heal, Repair, Resume, Rung, StartOver
 from unscathed.healing.traces import LayerDamage
 from unscathed.healing.until import Until
 
@@ -12,13 +14,19 @@ __all__ = [
     "AllLayers",
     "Damage",
     "Distillation",
+    "Escalation",
     "HeadFirst",
+    "Heal",
     "HealedLayers",
     "Healer",
     "HealingObjective",
     "LayerDamage",
     "LowRank",
     "OwnLoss",
+    "Repair",
+    "Resume",
+    "Rung",
+    "StartOver",
     "Strategy",
     "Until",
     "diagnose",

@@ -1,0 +1,347 @@
+"""Rungs: ways of healing, each with its price in gradient steps."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from unscathed.ensemble import EnsembleTask
+from unscathed.healing.damage import diagnose
+from unscathed.healing.healer import Healer
+from unscathed.healing.repair import (
+    RECALIBRATED_ON,
+    broken_layers,
+    has_running_statistics,
+    recalibrate,
+    reset_layers,
+)
+from unscathed.problems import Problems
+from unscathed.samples import Samples
+from unscathed.training import Callback, Event, Recipe, Trained, fit, tune
+from unscathed.training.seeds import derive
+from unscathed.unlearners.costs import stage_epochs
+from unscathed.unlearners.layouts import Layout, flat, without
+from unscathed.unlearners.sisa import Sisa, join_members, member_of
+
+COLLAPSE = 0.3
+"""Beyond which loss of score, as a share of `Task.score_range`, a model counts as collapsed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a rung has to work with.
+
+    Args:
+        unlearned: the model as it was unlearned.
+        reached: the best that rungs before have made of it; at first, itself.
+        before: the model before unlearning, to compare with; None where it is not kept.
+        retain: the samples that stay, none of them among the twins; None where they are not at hand.
+        twins: the spares that stand in for the forgotten; None for none.
+        seed: of what is drawn at random.
+        remembers: whether ``reached`` shows memory of the forgotten.
+    """
+
+    unlearned: Trained
+    reached: Trained
+    before: Trained | None
+    retain: Samples | None
+    twins: Samples | None
+    seed: int
+    remembers: bool = False
+
+    @cached_property
+    def collapsed(self) -> bool:
+        """Whether unlearning took more than `COLLAPSE` of the score range on what is at hand; no, if none can tell."""
+        if self.before is None:
+            return False
+        lost = self.before.score(self.samples) - self.unlearned.score(self.samples)
+        return not lost <= COLLAPSE * self.unlearned.task.score_range
+
+    @cached_property
+    def samples(self) -> Samples:
+        """All that is at hand."""
+        if self.retain is None or self.twins is None:
+            return self.retain or self.twins  # type: ignore[return-value]
+        return self.retain + self.twins
+
+    @cached_property
+    def gold_steps(self) -> int:
+        """Gradient steps of training from scratch on all that is at hand; the original's, where none is retained."""
+        if self.retain is None:
+            return self.unlearned.history[0].steps
+        if self.unlearned.shards:
+            return sum(_stage_steps(self, range(len(self.unlearned.shards[0]))))
+        return self.unlearned.recipe.total_steps(len(self.samples))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The shards and slices, less what is not at hand; new twins join the last slice of the smallest shards."""
+        at_hand = set(self.samples.ids)
+        shards = [list(s) for s in without(self.unlearned.shards, set(flat(self.unlearned.shards)) - at_hand)]
+        placed = {i for slices in shards for part in slices for i in part}
+        for twin in self.samples.ids:
+            if twin not in placed:
+                smallest = min(shards, key=lambda slices: sum(map(len, slices)))
+                smallest[-1] = (*smallest[-1], twin)
+        return tuple(tuple(slices) for slices in shards)
+
+    def problems(self) -> Problems:
+        """What keeps it from being healed."""
+        problems = Problems("cannot heal by rungs")
+        problems.require(
+            self.retain is not None or self.twins is not None, "there is nothing to heal on; give retain=… or twins=…"
+        )
+        problems.require(bool(self.unlearned.history), "the model has no history to take gold's price from")
+        foreign = set() if self.retain is None else set(self.retain.ids) - set(self.unlearned.ids)
+        problems.require(
+            not foreign,
+            f"{len(foreign)} retained samples are not in the model: healing on them would teach what was forgotten or "
+            "never seen; give what is left after unlearning",
+        )
+        for part in (self.retain, self.twins):
+            if part is not None:
+                problems.extend(self.unlearned.task.problems_with(part))
+        return problems
+
+
+class Rung(ABC):
+    """One way of healing. What it makes has one event or more in its history that the unlearned model has not."""
+
+    clean: ClassVar[bool] = False
+    """Whether it starts from where nothing was learned from the forgotten."""
+
+    def missing(self, case: Case) -> str | None:
+        """Why it cannot be tried, in words; None if it can."""
+        return None
+
+    @abstractmethod
+    def steps(self, case: Case) -> int:
+        """Its price, in gradient steps."""
+
+    @abstractmethod
+    def climb(self, case: Case, healer: Healer, callbacks: Sequence[Callback]) -> Trained:
+        """The model that it makes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heal(Rung):
+    """Fine-tune what was reached so far.
+
+    Args:
+        share: of gold's steps.
+        learning_rate: its peak, as a share of the recipe's. By default the healer's, which mends a model that is mostly
+            whole; from collapse it does not lead back in a few steps, and so is not tried there.
+    """
+
+    share: float
+    learning_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "share", "learning_rate")
+
+    def missing(self, case: Case) -> str | None:
+        """What could be mended gently."""
+        if self.learning_rate is None and case.collapsed:
+            return "the model has collapsed, from where a few steps at the healer's rate do not lead back"
+        return None
+
+    def steps(self, case: Case) -> int:
+        """A share of gold's."""
+        return _share_of_gold(self.share, case)
+
+    def climb(self, case: Case, healer: Healer, callbacks: Sequence[Callback]) -> Trained:
+        """Heal."""
+        return _healed(case.reached, case, healer, self.steps(case), self.learning_rate, callbacks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repair(Rung):
+    """Reset the layers that were destroyed, then fine-tune all at the rate that training from scratch has.
+
+    Layers are told to be destroyed by comparison with the model before (`diagnose`), or, where that is not kept, by
+    values that are not finite. Of a model that collapsed though none of them is beyond the threshold, it is the one
+    that changed most. Nothing is taken from the model before: its layers would bring memory back
+    (`graft_layers`), whereas a fresh one has none, and what ascent only hid in it cannot be uncovered by healing.
+
+    Args:
+        share: of gold's steps, for the fine-tuning.
+        learning_rate: its peak, as a share of the recipe's.
+        threshold: beyond which change of its own a layer is destroyed (`LayerDamage`); infinite for values that are not
+            finite alone.
+        recalibrated: whether running statistics are estimated anew first. Measured from collapse, that gains nothing:
+            fine-tuning moves them anyway.
+    """
+
+    share: float
+    learning_rate: float = 1.0
+    threshold: float = 1.0
+    recalibrated: bool = False
+
+    def __post_init__(self) -> None:
+        _check_positive(self, "share", "learning_rate")
+        problems = Problems("cannot use Repair")
+        problems.require(self.threshold > 0, f"threshold={self.threshold} must be positive")
+        problems.raise_any()
+
+    def steps(self, case: Case) -> int:
+        """Healing's, and a third of a step for each batch that statistics are taken of."""
+        counts = self.recalibrated and has_running_statistics(case.reached)
+        looked_at = min(len(case.samples), RECALIBRATED_ON) if counts else 0
+        return _share_of_gold(self.share, case) + math.ceil(looked_at / case.reached.recipe.batch_size / 3)
+
+    def climb(self, case: Case, healer: Healer, callbacks: Sequence[Callback]) -> Trained:
+        """Reset, recalibrate, heal."""
+        model = case.reached
+        names: Sequence[str] = broken_layers(model)
+        if case.before is not None:
+            damage = diagnose(model, case.before, case.samples, threshold=self.threshold, seed=case.seed)
+            names = damage.destroyed or ((damage.worst,) if case.collapsed else ())
+        if names:
+            model = reset_layers(model, names, seed=case.seed)
+        if self.recalibrated:
+            model = recalibrate(model, retain=case.retain, twins=case.twins, seed=case.seed)
+        return _healed(model, case, healer, _share_of_gold(self.share, case), self.learning_rate, callbacks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resume(Rung):
+    """Of a model in shards: go back, in each, to the checkpoint before its last slice, and train that slice again.
+
+    Checkpoints never saw the forgotten, so what results is what `Sisa` would have made with the twins in last slices.
+    """
+
+    clean = True
+
+    def missing(self, case: Case) -> str | None:
+        """Shards, checkpoints or retained samples."""
+        if not case.unlearned.shards:
+            return "the model is not in shards, and has no checkpoints to go back to"
+        if len(case.unlearned.shards[0]) == 1:
+            return "the model's shards have one slice each, and no checkpoints to go back to"
+        if case.retain is None:
+            return "retained samples are not at hand"
+        lost = [name for name in _last_checkpoints(case) if name not in case.unlearned.checkpoints]
+        return f"the model lacks the checkpoints {lost}" if lost else None
+
+    def steps(self, case: Case) -> int:
+        """The last stage of every shard."""
+        last = len(case.unlearned.shards[0]) - 1
+        return sum(_stage_steps(case, range(last, last + 1)))
+
+    def climb(self, case: Case, healer: Healer, callbacks: Sequence[Callback]) -> Trained:
+        """Train each shard's last stage."""
+        trained, layout = case.unlearned, case.layout
+        last = len(layout[0]) - 1
+        members = {}
+        for shard, checkpoint in enumerate(_last_checkpoints(case)):
+            start = replace(member_of(trained, shard), weights=trained.checkpoints[checkpoint], ids=(), history=())
+            members[shard] = tune(
+                start,
+                case.samples.only(flat(layout[shard : shard + 1])),
+                _stage_recipe(case),
+                seed=derive(start.seed, "slice", last),
+                kind="healed",
+                by=repr(self),
+                callbacks=callbacks,
+                what=f"resuming shard {shard + 1}/{len(layout)}",
+            )
+        steps = sum(member.history[-1].steps for member in members.values())
+        event = Event(kind="healed", by=repr(self), samples=len(case.samples), steps=steps, seconds=0.0)
+        return replace(join_members(trained, members, event), shards=layout, ids=flat(layout))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartOver(Rung):
+    """Train anew on the retained samples and the twins, with the recipe and seed of the original (in its shards).
+
+    The model then holds these samples and no others.
+    """
+
+    clean = True
+
+    def missing(self, case: Case) -> str | None:
+        """Retained samples, or some of them: what was trained without the rest would be worse."""
+        return "retained samples are not at hand" if case.retain is None else None
+
+    def steps(self, case: Case) -> int:
+        """Gold's."""
+        return case.gold_steps
+
+    def climb(self, case: Case, healer: Healer, callbacks: Sequence[Callback]) -> Trained:
+        """Fit."""
+        trained = case.unlearned
+        if isinstance(trained.task, EnsembleTask):
+            sisa = Sisa(
+                shards=trained.task.members, slices=len(trained.shards[0]), aggregation=trained.task.aggregation
+            )
+            made = sisa.fit(
+                trained.task.task,
+                case.samples,
+                trained.recipe,
+                seed=trained.seed,
+                layout=case.layout,
+                callbacks=callbacks,
+            )
+        else:
+            made = fit(
+                trained.task,
+                case.samples,
+                trained.recipe,
+                seed=trained.seed,
+                callbacks=callbacks,
+                what="starting over",
+            )
+        fitted = made.history[-1]
+        event = replace(fitted, kind="healed", by=repr(self), details={**fitted.details, "started_over": True})
+        return replace(made, history=(*trained.history, event))
+
+
+def _share_of_gold(share: float, case: Case) -> int:
+    """Gradient steps; shards take equal parts, and none takes less than a step."""
+    parts = max(1, len(case.unlearned.shards))
+    return parts * max(1, round(share * case.gold_steps / parts))
+
+
+def _healed(
+    model: Trained,
+    case: Case,
+    healer: Healer,
+    steps: int,
+    learning_rate: float | None,
+    callbacks: Sequence[Callback],
+) -> Trained:
+    rate = healer.learning_rate if learning_rate is None else learning_rate
+    lasting = replace(healer, steps=steps, learning_rate=rate)
+    # Some healers ask the model before unlearning.
+    asked: dict[str, Any] = {"before": case.before} if getattr(healer, "needs_before", False) else {}
+    return lasting.heal(model, retain=case.retain, twins=case.twins, seed=case.seed, callbacks=callbacks, **asked)
+
+
+def _last_checkpoints(case: Case) -> list[str]:
+    shards = case.unlearned.shards
+    return [f"shard-{shard}/slice-{len(slices) - 2}" for shard, slices in enumerate(shards)]
+
+
+def _stage_recipe(case: Case) -> Recipe:
+    recipe = case.unlearned.recipe
+    assert recipe.epochs is not None  # Sisa counts in epochs
+    return recipe.lasting(epochs=stage_epochs(recipe.epochs, len(case.unlearned.shards[0])))
+
+
+def _stage_steps(case: Case, stages: range) -> list[int]:
+    """The steps of each shard's stages."""
+    recipe = _stage_recipe(case)
+    seen = [[sum(map(len, slices[: stage + 1])) for stage in stages] for slices in case.layout]
+    return [recipe.total_steps(count) for shard in seen for count in shard if count]
+
+
+def _check_positive(rung: Rung, *names: str) -> None:
+    problems = Problems(f"cannot use {type(rung).__name__}")
+    for name in names:
+        value = getattr(rung, name)
+        problems.require(value is None or (math.isfinite(value) and value > 0), f"{name}={value} must be positive")
+    problems.raise_any()

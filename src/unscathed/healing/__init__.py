@@ -1,5 +1,6 @@
 """Healing: what makes an unlearned model whole."""
 
+from unscathed.healing.consolidation import Consolidation, Wear, consolidate
 from unscathed.healing.damage import Damage, diagnose
 from unscathed.healing.escalation import Escalation
 from unscathed.healing.healer import Healer, Strategy
@@ -12,6 +13,7 @@ from unscathed.healing.until import Until
 
 __all__ = [
     "AllLayers",
+    "Consolidation",
     "Damage",
     "Distillation",
     "Escalation",
@@ -29,6 +31,8 @@ __all__ = [
     "StartOver",
     "Strategy",
     "Until",
+    "Wear",
+    "consolidate",
     "diagnose",
     "graft_layers",
     "recalibrate",

@@ -1,18 +1,22 @@
 """Healing: what makes an unlearned model whole."""
 
+from unscathed.healing.alternation import Alternation
 from unscathed.healing.consolidation import Consolidation, Wear, consolidate
 from unscathed.healing.damage import Damage, diagnose
 from unscathed.healing.escalation import Escalation
 from unscathed.healing.healer import Healer, Strategy
 from unscathed.healing.layers import AllLayers, HeadFirst, HealedLayers, LowRank
+from unscathed.healing.memory import MemorySignal
 from unscathed.healing.objectives import Distillation, HealingObjective, OwnLoss
 from unscathed.healing.repair import graft_layers, recalibrate, reset_layers
 from unscathed.healing.rungs import Heal, Repair, Resume, Rung, StartOver
 from unscathed.healing.traces import LayerDamage
+from unscathed.healing.typicality import Typicality, typical_spares
 from unscathed.healing.until import Until
 
 __all__ = [
     "AllLayers",
+    "Alternation",
     "Consolidation",
     "Damage",
     "Distillation",
@@ -24,12 +28,14 @@ __all__ = [
     "HealingObjective",
     "LayerDamage",
     "LowRank",
+    "MemorySignal",
     "OwnLoss",
     "Repair",
     "Resume",
     "Rung",
     "StartOver",
     "Strategy",
+    "Typicality",
     "Until",
     "Wear",
     "consolidate",
@@ -37,4 +43,5 @@ __all__ = [
     "graft_layers",
     "recalibrate",
     "reset_layers",
+    "typical_spares",
 ]

@@ -1,0 +1,153 @@
+"""Alternation: unlearning and healing by turns, until nothing is remembered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from unscathed.audit.intervals import Difference
+from unscathed.healing.healer import Healer
+from unscathed.healing.memory import MemorySignal, shows
+from unscathed.problems import Problems
+from unscathed.samples import Samples
+from unscathed.training import Callback, Event, Trained
+from unscathed.training.seeds import derive
+from unscathed.unlearners import NegGradPlus, Unlearner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternation:
+    """Where a healed model still knows the forgotten, unlearn and heal by turns, a little each.
+
+    Healing uncovers what an unlearner only hid, and more healing uncovers more. Here a turn unlearns by
+    `NegGradPlus`, which climbs on the forgotten while it descends on the rest, and heals for a third as long, gently;
+    after each, the signal is asked. Longer or more forceful healing brings back what the turn took. Where a turn takes
+    less than a quarter of what is remembered, the forgotten count twice as much in the next.
+
+    Args:
+        unlearner: for a turn, the same in all; by default `NegGradPlus` for 3 % of the original's gradient steps,
+            without a budget.
+        healer: for a turn; by default 1 % of the original's steps on all that is at hand, at half of `Healer`'s rate.
+        rounds: turns, at most.
+        ceiling: gradient steps, at most, as a share of the original's.
+        tolerance: memory that is let pass, as a share of the scores' range.
+    """
+
+    unlearner: Unlearner | None = None
+    healer: Healer | None = None
+    rounds: int = 6
+    ceiling: float = 0.25
+    tolerance: float = 0.02
+
+    def __post_init__(self) -> None:
+        problems = Problems("cannot alternate")
+        problems.require(self.rounds >= 1, f"rounds={self.rounds} must be at least 1")
+        problems.require(self.ceiling > 0, f"ceiling={self.ceiling} must be positive")
+        problems.require(self.tolerance >= 0, f"tolerance={self.tolerance} must not be negative")
+        problems.raise_any()
+
+    def heal(
+        self,
+        healed: Trained,
+        *,
+        forgotten: Samples,
+        signal: MemorySignal,
+        retain: Samples | None = None,
+        twins: Samples | None = None,
+        seed: int | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> Trained:
+        """Take turns until the signal shows no memory; returns a new model, with all turns as one event.
+
+        The event's ``details`` say what was remembered at first and after each turn (``"memory"``: score, expected
+        score, interval of the difference), and whether it is ``"forgotten"``. Where it is not, the model of the turn
+        that comes nearest is returned, for an escalation to take over.
+
+        Args:
+            healed: the model, healed once; it is not changed.
+            forgotten: what must not be remembered. Only the unlearner sees it.
+            signal: see `MemorySignal`.
+            retain: the samples that stay.
+            twins: what the model was healed on besides; the only ones where there are no retained samples.
+            seed: by default the model's own.
+            callbacks: progress.
+
+        Raises:
+            BadInputError: nothing is retained, the forgotten are retained, or the model is in shards.
+        """
+        started = time.perf_counter()
+        known = _joined(retain, twins)
+        whole = healed.history[0].steps if healed.history else 0
+        self._check(healed, forgotten, known, whole)
+        assert known is not None
+        seed = derive(healed.seed if seed is None else seed, "alternation", len(healed.history))
+        healer = self.healer or Healer(strategy="retain", steps=max(1, round(0.01 * whole)), learning_rate=0.1)
+        found = signal.of(healed, forgotten)
+        model, best, nearest = healed, healed, abs(found.difference)
+        memory, force, steps = [_told(found)], 1, 0
+        for turn in range(self.rounds):
+            if not shows(found, healed.task, self.tolerance):
+                break
+            unlearner = self.unlearner or NegGradPlus(
+                alpha=max(0.5, 1 - 0.05 * force), steps=max(1, round(0.03 * whole)), kl_budget=None
+            )
+            inside = set(model.ids)
+            ahead = replace(model, ids=(*model.ids, *(i for i in forgotten.ids if i not in inside)))
+            own = derive(seed, turn)
+            ahead = unlearner.unlearn(ahead, known + forgotten, forgotten.ids, seed=own, callbacks=callbacks)
+            # What the reserve gave is in the model by now: to the healer it is retained, like all that stays.
+            kept, extra = (known, None) if healer.uses_retain else (None, known)
+            ahead = healer.heal(ahead, retain=kept, twins=extra, seed=own, callbacks=callbacks)
+            cost = sum(event.steps for event in ahead.history[len(model.history) :])
+            if steps + cost > self.ceiling * whole:
+                break
+            last, found = found, signal.of(ahead, forgotten)
+            model, steps = ahead, steps + cost
+            memory.append(_told(found))
+            if abs(found.difference) < nearest:
+                best, nearest = model, abs(found.difference)
+            force *= 2 if found.difference > 0.75 * last.difference else 1
+        done = not shows(found, healed.task, self.tolerance)
+        event = Event(
+            kind="healed",
+            by=repr(self),
+            samples=len(known) if steps else 0,
+            steps=steps,
+            seconds=time.perf_counter() - started,
+            details={"forgotten": done, "turns": len(memory) - 1, "memory": memory},
+        )
+        return replace(model if done else best, history=(*healed.history, event))
+
+    def _check(self, healed: Trained, forgotten: Samples, known: Samples | None, whole: int) -> None:
+        problems = Problems("cannot alternate unlearning and healing")
+        problems.require(len(forgotten) > 0, "there are no forgotten samples")
+        problems.require(whole > 0, "the model has no history to take a duration from; give a model made by fit")
+        problems.require(
+            not healed.shards, "the model is in shards, and the Sisa that trained it forgets exactly: use that"
+        )
+        if problems.require(
+            known is not None, "there is nothing to hold the model in place; give retain=…, or the twins=… in it"
+        ):
+            assert known is not None
+            both = set(known.ids) & set(forgotten.ids)
+            problems.require(not both, f"{len(both)} of the forgotten are among the retained samples; take them out")
+            foreign = set(known.ids) - set(healed.ids)
+            problems.require(
+                not foreign,
+                f"{len(foreign)} samples are not in the model: give those that stay, and twins that it was healed on",
+            )
+        problems.raise_any()
+
+
+def _joined(retain: Samples | None, twins: Samples | None) -> Samples | None:
+    """What stays: the retained samples and the twins, each once."""
+    if retain is None or twins is None:
+        return retain if twins is None else twins
+    return retain.without(set(twins.ids) & set(retain.ids)) + twins
+
+
+def _told(found: Difference) -> dict[str, float]:
+    """A signal, for the history."""
+    values = {"score": found.value, "expected": found.reference, "low": found.low, "high": found.high}
+    return {name: round(value, 4) for name, value in values.items()}

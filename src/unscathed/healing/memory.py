@@ -1,0 +1,178 @@
+"""Memory: is the forgotten still known? A signal that needs no gold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from unscathed.audit.intervals import Difference, unpaired
+from unscathed.ensemble import EnsembleTask
+from unscathed.problems import Problems
+from unscathed.samples import Samples
+from unscathed.task import Task
+from unscathed.training import Callback, Recipe, Trained, fit
+from unscathed.training.seeds import derive
+
+SHORTFALL = 0.1
+"""How far a reference's score on the unseen may lie below the model's before unlearning, as a share of the range."""
+LONGEST = 0.4
+"""Of the original's gradient steps, for a reference that falls short of that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemorySignal:
+    """How well a model scores on the forgotten, against what it would score had it never seen them.
+
+    How hard a sample is must be told by something that never saw it: the model before unlearning, and its features,
+    have memorised what is to be forgotten, and find it easy. So a reference is trained on the retained samples alone,
+    for a tenth of the original's steps. It scores lower than gold, since it is trained for less; by how much, samples
+    that neither model ever saw tell. With s the model's scores and r the reference's, a model that never saw the
+    forgotten F scores on them about ``E_F[r] + E_U[s] - E_U[r]``, U being unseen samples with F's shares of the
+    classes: what is above that is memory (a difference of differences).
+
+    Of a model that is still broken it says little: read it after healing.
+
+    Args:
+        references: models that never saw the forgotten.
+        unseen: for each, samples that neither it nor the model saw.
+        steps: gradient steps that the references took.
+        details: what they rest on, as plain JSON, for a history.
+    """
+
+    references: tuple[Trained, ...]
+    unseen: tuple[Samples, ...]
+    steps: int
+    details: dict[str, object] = field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls,
+        before: Trained,
+        *,
+        unseen: Samples,
+        retain: Samples | None = None,
+        share: float = 0.1,
+        seed: int | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> MemorySignal:
+        """Train what tells how hard a sample is.
+
+        Args:
+            before: the model before unlearning, whose task and recipe the reference takes.
+            unseen: samples that it was never trained on (unspent spares); twins among them that a model is healed on
+                are left out when it is asked about.
+            retain: the samples that stay. Where they are no longer at hand, two references are trained on a half of
+                the unseen each, and compared on the other. They see little, and take hard samples for easier than
+                they are to gold: memory is then understated, and such a signal serves every request.
+            share: of the original's gradient steps that a reference takes; twice as many, and again, up to 0.4, while
+                its score on the unseen is far below the model's.
+            seed: of the references; by default the model's own.
+            callbacks: progress.
+
+        Raises:
+            BadInputError: the unseen were seen, or are too few, or the retained hold some of them.
+        """
+        problems = Problems("cannot make a memory signal")
+        problems.require(0 < share <= 1, f"share={share} must be a share of the original's steps, 0 < share ≤ 1")
+        problems.require(
+            len(unseen) >= (2 if retain is None else 1), f"{len(unseen)} unseen samples are too few; give more spares"
+        )
+        seen = set(before.ids) & set(unseen.ids)
+        problems.require(not seen, f"{len(seen)} of the unseen were trained on; give unspent spares")
+        if retain is not None:
+            problems.require(len(retain) > 0, "there are no retained samples; give some, or None")
+            both = set(retain.ids) & set(unseen.ids)
+            problems.require(not both, f"{len(both)} of the unseen are retained samples; give unspent spares")
+        problems.raise_any()
+        task = before.task.task if isinstance(before.task, EnsembleTask) else before.task
+        seed = derive(before.seed if seed is None else seed, "memory")
+
+        def trained_on(samples: Samples, recipe: Recipe, number: int) -> Trained:
+            own = derive(seed, number)
+            return fit(task, samples, recipe, seed=own, callbacks=callbacks, what="how hard samples are")
+
+        if retain is None:
+            order = torch.randperm(len(unseen), generator=torch.Generator().manual_seed(seed))
+            halves = tuple(unseen.at(part.sort().values) for part in order.tensor_split(2))
+            references = tuple(trained_on(part, before.recipe, number) for number, part in enumerate(halves))
+            steps = sum(reference.history[0].steps for reference in references)
+            return cls(
+                references=references,
+                unseen=halves[::-1],
+                steps=steps,
+                details={"references": "spares", "steps": steps},
+            )
+        whole, least = before.recipe.total_steps(len(retain)), before.score(unseen) - SHORTFALL * task.score_range
+        length, steps = share * whole, 0
+        while True:
+            reference = trained_on(retain, before.recipe.lasting(steps=max(1, round(length))), 0)
+            steps += reference.history[0].steps
+            if reference.score(unseen) >= least or 2 * length > LONGEST * whole:
+                break
+            length *= 2
+        shortfall = before.score(unseen) - reference.score(unseen)
+        details = {"references": "retained", "steps": steps, "shortfall": round(shortfall, 4)}
+        return cls(references=(reference,), unseen=(unseen,), steps=steps, details=details)
+
+    def of(self, model: Trained, forgotten: Samples) -> Difference:
+        """The model's mean score on the forgotten against what it would score had it never seen them.
+
+        Args:
+            model: healed, as a rule.
+            forgotten: the samples; no reference may have seen them.
+
+        Returns:
+            Scores and a 95 % interval of their difference, over samples (of the chance in training the reference it
+            knows nothing). An interval above 0 is memory. One below 0 is none, or samples that are harder for the model
+            than for the reference.
+
+        Raises:
+            BadInputError: there is nothing to compare, or a reference was trained on some of the forgotten.
+        """
+        problems = Problems("cannot tell memory")
+        problems.require(len(forgotten) > 0, "there are no forgotten samples")
+        known = {i for r in self.references for i in r.ids} & set(forgotten.ids)
+        problems.require(
+            not known, f"the reference was trained on {len(known)} of the forgotten; fit the signal on what is retained"
+        )
+        left = [part.without(set(part.ids) & set(model.ids)) for part in self.unseen]
+        problems.require(
+            all(len(part) for part in left), "the model has seen all that was unseen; hold back more spares"
+        )
+        problems.raise_any()
+        scores = model.evaluate(forgotten).scores
+        pairs = list(zip(self.references, left, strict=True))
+        ahead = torch.stack([scores - reference.evaluate(forgotten).scores for reference, _ in pairs]).mean(dim=0)
+        unseen_ahead = torch.cat([model.evaluate(u).scores - r.evaluate(u).scores for r, u in pairs])
+        weights = [_class_weights(model.task, forgotten, part) for part in left]
+        found = unpaired(ahead, unseen_ahead, torch.cat([part / part.sum() for part in weights]))
+        value = float(scores.mean())
+        return Difference(value, value - found.difference, found.low, found.high)
+
+
+def shows(found: Difference, task: Task, tolerance: float) -> bool:
+    """Whether there is memory: more than is tolerated, and more than chance.
+
+    Args:
+        found: what `MemorySignal.of` says.
+        task: whose scores they are.
+        tolerance: as a share of the scores' range.
+    """
+    return found.difference > tolerance * task.score_range and found.low > 0
+
+
+def _class_weights(task: Task, forgotten: Samples, unseen: Samples) -> Tensor:
+    """Weights that give the classes of unseen samples the shares that they have among the forgotten, [m].
+
+    Where none is of a forgotten sample's class, all count alike.
+    """
+    labels, others = task.labels(forgotten.targets), task.labels(unseen.targets)
+    if labels is None or others is None:
+        return torch.ones(len(unseen))
+    count = int(max(labels.max(), others.max())) + 1
+    ours, theirs = (torch.bincount(part, minlength=count).float() for part in (labels, others))
+    weights = (ours / theirs.clamp_min(1))[others]
+    return weights if float(weights.sum()) > 0 else torch.ones(len(unseen))

@@ -49,7 +49,7 @@ from unscathed.adversaries import (
     ParameterView,
     Random,
 )
-from unscathed.audit.intervals import Difference
+from unscathed.audit.intervals import Difference, unpaired
 from unscathed.audit.membership import compare_membership
 from unscathed.healing import Alternation, MemorySignal, Typicality, typical_spares
 from unscathed.lab.models import FastNet
@@ -179,7 +179,14 @@ def candidates(
         "neighbours": tuple(neighbours_agree(case, left, part) for part in (forgotten, unseen)),
         "reference margin": tuple(signal.references[0].evaluate(part).margins for part in (forgotten, unseen)),
     }
+    (reference,) = signal.references
+    gap = unpaired(
+        model.evaluate(forgotten).scores - reference.evaluate(forgotten).scores,
+        model.evaluate(unseen).scores - reference.evaluate(unseen).scores,
+        (labels[0].bincount(minlength=10) / labels[1].bincount(minlength=10).clamp_min(1))[labels[1]],
+    )
     found = {
+        "reference, scores added": gap,
         "class": compare_membership(ours, theirs, forgotten_labels=labels[0], unseen_labels=labels[1]),
         "twins": Difference(mean, 0.5, mean - 0.5 - error, mean - 0.5 + error),
     }

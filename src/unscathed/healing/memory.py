@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from unscathed.task import Task
 from unscathed.training import Callback, Recipe, Trained, fit
 from unscathed.training.seeds import derive
 
-SHORTFALL = 0.1
+SHORTFALL = 0.05
 """How far a reference's score on the unseen may lie below the model's before unlearning, as a share of the range."""
 LONGEST = 0.4
 """Of the original's gradient steps, for a reference that falls short of that."""
@@ -29,9 +30,12 @@ class MemorySignal:
     How hard a sample is must be told by something that never saw it: the model before unlearning, and its features,
     have memorised what is to be forgotten, and find it easy. So a reference is trained on the retained samples alone,
     for a tenth of the original's steps. It scores lower than gold, since it is trained for less; by how much, samples
-    that neither model ever saw tell. With s the model's scores and r the reference's, a model that never saw the
-    forgotten F scores on them about ``E_F[r] + E_U[s] - E_U[r]``, U being unseen samples with F's shares of the
-    classes: what is above that is memory (a difference of differences).
+    that neither model ever saw tell. With s the model's mean score and r the reference's, a model that never saw the
+    forgotten F scores on them about x, where ``logit x = logit r_F + logit s_U - logit r_U`` and U are unseen samples
+    with F's shares of the classes; ``x = r_F + s_U - r_U`` for scores that are no shares (`Task.scores_are_shares`).
+    What is above that is memory. (Training on raises a share in the middle by more than one near 1: adding would find
+    memory in gold.) Of samples that were chosen because the model before unlearning finds them hard, gold's own score
+    is lower than this says: there memory is understated.
 
     Of a model that is still broken it says little: read it after healing.
 
@@ -138,19 +142,49 @@ class MemorySignal:
         problems.require(
             not known, f"the reference was trained on {len(known)} of the forgotten; fit the signal on what is retained"
         )
-        left = [part.without(set(part.ids) & set(model.ids)) for part in self.unseen]
+        left = [part.without(gone) if (gone := set(part.ids) & set(model.ids)) else part for part in self.unseen]
         problems.require(
             all(len(part) for part in left), "the model has seen all that was unseen; hold back more spares"
         )
         problems.raise_any()
-        scores = model.evaluate(forgotten).scores
         pairs = list(zip(self.references, left, strict=True))
-        ahead = torch.stack([scores - reference.evaluate(forgotten).scores for reference, _ in pairs]).mean(dim=0)
-        unseen_ahead = torch.cat([model.evaluate(u).scores - r.evaluate(u).scores for r, u in pairs])
-        weights = [_class_weights(model.task, forgotten, part) for part in left]
-        found = unpaired(ahead, unseen_ahead, torch.cat([part / part.sum() for part in weights]))
-        value = float(scores.mean())
-        return Difference(value, value - found.difference, found.low, found.high)
+        ours = model.evaluate(forgotten).scores
+        hard = torch.stack([reference.evaluate(forgotten).scores for reference in self.references]).mean(dim=0)
+        theirs = torch.cat([model.evaluate(part).scores for part in left])
+        unseen_hard = torch.cat([reference.evaluate(part).scores for reference, part in pairs])
+        weights = torch.cat([w / w.sum() for w in (_class_weights(model.task, forgotten, part) for part in left)])
+        return _excess(ours, hard, theirs, unseen_hard, weights, shares=model.task.scores_are_shares)
+
+
+def _excess(
+    ours: Tensor, hard: Tensor, theirs: Tensor, unseen_hard: Tensor, weights: Tensor, *, shares: bool
+) -> Difference:
+    """The mean score on the forgotten against the expected one, with the delta method's interval.
+
+    Args:
+        ours: the model's scores on the forgotten, [n].
+        hard: the reference's, [n].
+        theirs: the model's on the unseen, [m].
+        unseen_hard: the reference's, [m].
+        weights: of the unseen, [m].
+        shares: whether shifts are made between logits.
+    """
+    value, reference = float(ours.mean()), float(hard.mean())
+    weights = weights / weights.sum()
+    unseen, unseen_reference = (float((weights * part).sum()) for part in (theirs, unseen_hard))
+    slopes, expected = [1.0, 1.0, 1.0], reference + unseen - unseen_reference
+    if shares:
+        effective = 1 / float(weights.square().sum())
+        # Half a sample more that is right and half that is wrong keep logits finite.
+        parts = [(reference, len(hard)), (unseen, effective), (unseen_reference, effective)]
+        smooth = [(p * n + 0.5) / (n + 1) for p, n in parts]
+        logits = [math.log(p / (1 - p)) for p in smooth]
+        expected = 1 / (1 + math.exp(-(logits[0] + logits[1] - logits[2])))
+        slopes = [expected * (1 - expected) / (p * (1 - p)) for p in smooth]
+    of, model, by = slopes
+    found = unpaired(ours - of * hard, model * theirs - by * unseen_hard, weights)
+    reach = (found.high - found.low) / 2
+    return Difference(value, expected, value - expected - reach, value - expected + reach)
 
 
 def shows(found: Difference, task: Task, tolerance: float) -> bool:

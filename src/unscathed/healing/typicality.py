@@ -37,7 +37,8 @@ class Typicality:
 
     Args:
         weights: what each twin should count, float [n] in 0…1: the share of its nearest spares that are of its class
-            (as a share of what is usual), times how much rarer its class is among the retained than among the twins.
+            (as a share of what is usual), times, where twins lie in few classes, how much rarer its class is among the
+            retained.
         agreement: that share among twins, against the spares'; None where there are no classes.
         concentration: how likely a harmless request's twins would lie in so few classes (a p-value); 1 where there
             are no classes.
@@ -74,14 +75,16 @@ class Typicality:
             return cls(weights=torch.ones(len(twins)), agreement=None, concentration=1.0)
         agreement = _agreement(twins + others, before)
         usual = unpaired(agreement[: len(twins)], agreement[len(twins) :])
+        weights = (agreement[: len(twins)] / max(usual.reference, 1e-9)).clamp_max(1)
         shares = _shares(retain if retain is not None else twins + others, before, labels)
         counts = torch.bincount(labels, minlength=len(shares)).double()
-        rarer = (shares * len(twins) / counts.clamp_min(1)).clamp_max(1)[labels]
-        weights = (agreement[: len(twins)] / max(usual.reference, 1e-9)).clamp_max(1) * rarer
+        concentration = _concentration(counts, shares)
+        if concentration < RARE:  # otherwise classes differ as they do by chance, and nothing is wrong with that
+            weights = weights * (shares * len(twins) / counts.clamp_min(1)).clamp_max(1)[labels]
         return cls(
             weights=weights.float(),
             agreement=usual,
-            concentration=_concentration(counts, shares),
+            concentration=concentration,
             classes=tuple(int(c) for c in counts),
         )
 

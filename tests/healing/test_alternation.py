@@ -15,6 +15,7 @@ from unscathed import (
     Sisa,
     Trained,
 )
+from unscathed.adversaries import OutputAware, OutputView
 from unscathed.healing import Alternation, MemorySignal
 from unscathed.healing.memory import shows
 
@@ -24,6 +25,7 @@ Digits = tuple[Samples, Samples, Samples]
 @dataclass
 class Case:
     healed: Trained
+    gold: Trained
     forgotten: Samples
     left: Samples
     signal: MemorySignal
@@ -31,23 +33,26 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def case(digits: Digits, original: Trained, hard: tuple[str, ...]) -> Case:
+def case(digits: Digits, original: Trained) -> Case:
     """Collapsed and healed: what the ascent only hid is back."""
     samples, spares, test = digits
+    hard = OutputAware(0.05).choose(OutputView(original, samples))
     left = samples.without(hard)
+    gold = Retrain().unlearn(original, samples, hard)
     collapsed = GradientAscent(kl_budget=None, learning_rate=0.5).unlearn(original, samples, hard)
     healed = Healer(strategy="retain").heal(collapsed, retain=left)
     signal = MemorySignal.fit(original, retain=left, unseen=spares + test)
-    return Case(healed, samples.only(hard), left, signal, test)
+    return Case(healed, gold, samples.only(hard), left, signal, test)
 
 
-def test_turns_forget_what_healing_brought_back(case: Case, gold: Trained) -> None:
+def test_turns_forget_what_healing_brought_back(case: Case) -> None:
+    gold = case.gold
     at_first = case.signal.of(case.healed, case.forgotten)
     assert shows(at_first, gold.task, 0.02), "healing uncovered it"
     turned = Alternation().heal(case.healed, forgotten=case.forgotten, signal=case.signal, retain=case.left)
     assert not shows(case.signal.of(turned, case.forgotten), gold.task, 0.02)
-    assert abs(turned.score(case.forgotten) - gold.score(case.forgotten)) < 0.15
-    assert case.healed.score(case.forgotten) - gold.score(case.forgotten) > 0.2
+    assert turned.score(case.forgotten) - gold.score(case.forgotten) < 0.2
+    assert case.healed.score(case.forgotten) - gold.score(case.forgotten) > 0.3
     assert turned.score(case.test) > case.healed.score(case.test) - 0.04
 
     event = turned.history[-1]
@@ -59,7 +64,8 @@ def test_turns_forget_what_healing_brought_back(case: Case, gold: Trained) -> No
     assert set(turned.ids) == set(case.healed.ids)
 
 
-def test_gold_is_left_as_it_is(case: Case, gold: Trained) -> None:
+def test_gold_is_left_as_it_is(case: Case) -> None:
+    gold = case.gold
     turned = Alternation().heal(gold, forgotten=case.forgotten, signal=case.signal, retain=case.left)
     assert all(torch.equal(turned.weights[n], gold.weights[n]) for n in gold.weights)
     assert turned.history[-1].details["turns"] == turned.history[-1].steps == turned.history[-1].samples == 0

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.support import Ridge, ridge_trained
+from tests.support import RandomWeights, Ridge, ridge_trained
 
 from unscathed import BadInputError, Recipe, Samples, SpareSet, Trained, fit
 from unscathed.audit import Difference
@@ -62,6 +62,17 @@ def test_a_reference_sees_neither_the_forgotten_nor_the_unseen(signal: MemorySig
     assert not set(signal.references[0].ids) & {*hard, *signal.unseen[0].ids}
     assert not signal.steps % 1
     assert signal.details["steps"] == signal.steps
+
+
+def test_a_broken_model_is_compared_with_the_reference(
+    signal: MemorySignal, digits: Digits, original: Trained, hard: tuple[str, ...]
+) -> None:
+    """Otherwise, breaking a model would find memory in it, and turns would chase it down."""
+    forgotten = digits[0].only(hard)
+    broken = RandomWeights().unlearn(original, digits[0], hard)
+    found = signal.of(broken, forgotten)
+    assert found.reference == pytest.approx(signal.references[0].score(forgotten))
+    assert not shows(found, original.task, 0.02)
 
 
 def test_twins_that_the_model_was_healed_on_are_not_unseen(

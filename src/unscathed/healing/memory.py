@@ -37,7 +37,8 @@ class MemorySignal:
     memory in gold.) Of samples that were chosen because the model before unlearning finds them hard, gold's own score
     is lower than this says: there memory is understated.
 
-    Of a model that is still broken it says little: read it after healing.
+    A model that is still broken, and scores lower on the unseen than the reference does, is compared with the
+    reference's own score: or the more it was broken, the less it would be let know. Read the signal after healing.
 
     Args:
         references: models that never saw the forgotten.
@@ -173,7 +174,9 @@ def _excess(
     weights = weights / weights.sum()
     unseen, unseen_reference = (float((weights * part).sum()) for part in (theirs, unseen_hard))
     slopes, expected = [1.0, 1.0, 1.0], reference + unseen - unseen_reference
-    if shares:
+    if unseen <= unseen_reference:
+        slopes, expected = [1.0, 0.0, 0.0], reference
+    elif shares:
         effective = 1 / float(weights.square().sum())
         # Half a sample more that is right and half that is wrong keep logits finite.
         parts = [(reference, len(hard)), (unseen, effective), (unseen_reference, effective)]

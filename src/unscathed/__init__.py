@@ -1,16 +1,17 @@
 """Machine unlearning that leaves the model whole: train with a reserve, unlearn, heal, audit."""
 
-from unscathed import adversaries, executors, screening, streams
+from unscathed import adversaries, executors, healing, screening, streams
 from unscathed.adversaries import BlindView, OutputView, ParameterView, QueryBudgetError
 from unscathed.audit import Tolerance, Verdict, audit
-from unscathed.healing import Healer
+from unscathed.healing import Consolidation, Escalation, Healer, Until, Watchful
 from unscathed.lab import datasets, models
 from unscathed.planning import Depletion, ReservePlan, depletion, plan_reserve
 from unscathed.problems import BadInputError, UnscathedError
 from unscathed.reserve import Approximate, ReserveExhaustedError, SpareSet, Twins, hold_back, pair, screens
 from unscathed.samples import Batch, Samples
+from unscathed.screening import NeedsReviewError, SaferRoad
 from unscathed.similarity import Cosine, Encoded, Euclidean, Features, Mahalanobis, Raw, Siamese
-from unscathed.steward import NeedsReviewError, Outcome, SaferRoad, Steward
+from unscathed.steward import Outcome, Steward
 from unscathed.task import ClassificationTask, Task
 from unscathed.training import (
     Callback,
@@ -52,10 +53,12 @@ __all__ = [
     "Callback",
     "CertifiedRemoval",
     "ClassificationTask",
+    "Consolidation",
     "Cosine",
     "Depletion",
     "DivergedError",
     "Encoded",
+    "Escalation",
     "Euclidean",
     "Features",
     "Fisher",
@@ -95,7 +98,9 @@ __all__ = [
     "Twins",
     "Unlearner",
     "UnscathedError",
+    "Until",
     "Verdict",
+    "Watchful",
     "adversaries",
     "audit",
     "by_requester",
@@ -105,6 +110,7 @@ __all__ = [
     "expected_cost",
     "fit",
     "fit_shadows",
+    "healing",
     "hold_back",
     "models",
     "pair",

@@ -5,44 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
 from unscathed.audit import Tolerance, Verdict, audit
-from unscathed.healing import Healer
-from unscathed.problems import BadInputError, Problems, UnscathedError, some
+from unscathed.healing import Consolidation, HealingMethod, Wear
+from unscathed.problems import BadInputError, Problems, some
 from unscathed.reserve import SpareSet, Twins
 from unscathed.samples import Samples, as_ids
-from unscathed.screening import Assessment, Assessor, Door, Triage
-from unscathed.training import Callback, Event, Trained
-from unscathed.unlearners import Unlearner
-
-
-class NeedsReviewError(UnscathedError):
-    """A request looks like an attack, and a person has to look at it before it is honoured; nothing has changed.
-
-    Args:
-        assessment: what the screens make of it.
-    """
-
-    def __init__(self, assessment: Assessment) -> None:
-        super().__init__(f"the request waits for a person: {assessment}; honour it with forget(…, reviewed=True)")
-        self.assessment = assessment
-
-
-@dataclass(frozen=True, kw_only=True)
-class SaferRoad:
-    """How requests are honoured that look like attacks. They are honoured: a legal request is never refused.
-
-    Args:
-        unlearner: forgets in place of the ordinary one (`Retrain`, which damages nothing, say); None for the same.
-        healer: heals in place of the ordinary one (for longer, say); None for the same.
-        review: whether a person has to look at the request first (`NeedsReviewError`).
-    """
-
-    unlearner: Unlearner | None = None
-    healer: Healer | None = None
-    review: bool = False
+from unscathed.screening import Assessment, Assessor, Door, NeedsReviewError, SaferRoad, Triage
+from unscathed.training import Callback, Evaluation, Event, Trained
+from unscathed.unlearners import Retrain, Unlearner
 
 
 @dataclass(frozen=True)
@@ -89,6 +63,9 @@ class Steward:
             over them where features are compared; exact copies always are.
         triage: assesses each request before it is honoured, calibrated anew for each model.
         safer: how requests are honoured that look like attacks.
+        consolidation: when a model that has honoured many requests is trained anew, in place of unlearning and healing
+            once more; it takes the model's drift on ``test`` into account, where that is given. The reason stands in
+            the history.
         callbacks: progress.
 
     Raises:
@@ -102,12 +79,13 @@ class Steward:
         reserve: SpareSet,
         *,
         unlearner: Unlearner,
-        healer: Healer | None,
+        healer: HealingMethod | None,
         test: Samples | None = None,
         tolerance: Tolerance | None = None,
         look_for_copies: bool = False,
         triage: Triage | None = None,
         safer: SaferRoad | None = None,
+        consolidation: Consolidation | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> None:
         problems = Problems("cannot take charge of this model")
@@ -127,6 +105,10 @@ class Steward:
             (triage is None) == (safer is None),
             "triage and safer belong together: give both, e.g. safer=SaferRoad(unlearner=Retrain()), or neither",
         )
+        problems.require(
+            consolidation is None or not trained.shards,
+            "a model in shards is retrained in part at each request anyway; leave consolidation out",
+        )
         problems.raise_any()
         self.trained = trained
         self.samples = samples
@@ -138,7 +120,10 @@ class Steward:
         self.look_for_copies = look_for_copies
         self.triage = triage
         self.safer = safer
+        self.consolidation = consolidation
         self.callbacks = callbacks
+        self._when_fitted: Evaluation | None = None
+        self._note_how_whole()
         self._assessor: tuple[Trained, Assessor] | None = None
 
     def __repr__(self) -> str:
@@ -182,25 +167,20 @@ class Steward:
         self.unlearner.check(self.trained, self.samples, wanted)
         assessment = self.assess(wanted)
         unlearner, healer = self._road(assessment, reviewed)
+        due = self._consolidation_due()
+        if due:
+            unlearner, healer = Retrain(), None
         if unlearner is not self.unlearner:
             unlearner.check(self.trained, self.samples, wanted)
         forgotten, retain = self.samples.only(wanted), self.samples.without(wanted)
         twins = self._match(healer, forgotten, retain, withdrawn)
         copies = self._copies(forgotten, retain)
-        stand_ins = twins.samples if twins is not None else None
-        unseen = self._unseen(forgotten, twins, withdrawn)
+        unseen, spares = self._unseen(forgotten, twins, withdrawn, healer)
 
         unlearned = unlearner.unlearn(self.trained, self.samples, wanted, callbacks=self.callbacks)
-        healed = unlearned = _with_assessment(unlearned, assessment)
+        healed = unlearned = _with_details(unlearned, assessment, due)
         if healer:
-            healed = healer.heal(
-                unlearned,
-                retain=retain if healer.uses_retain else None,
-                twins=stand_ins,
-                before=self.trained if healer.needs_before else None,
-                held_out=unseen if healer.needs_held_out else None,
-                callbacks=self.callbacks,
-            )
+            healed = self._heal(healer, unlearned, forgotten, retain, twins, unseen, spares)
         verdict = audit(
             healed,
             forgotten=forgotten,
@@ -212,13 +192,16 @@ class Steward:
         )
 
         # Everything has succeeded: only now does anything change.
+        learned = set(healed.ids) - set(unlearned.ids)
+        drawn = [i for i in (spares.ids if spares is not None else ()) if i in learned]
         if twins is not None:
-            self.reserve.spend(twins, request=request)
+            self.reserve.spend(twins, beside=drawn, request=request)
         if withdrawn:
             self.reserve.withdraw(withdrawn, request=request)
         self.trained = healed
-        fresh = self.reserve.spares.only(twins.fresh) if twins is not None and twins.fresh else None
-        self.samples = retain + fresh if fresh is not None else retain
+        fresh = [*twins.fresh, *drawn] if twins is not None else []
+        self.samples = retain + self.reserve.spares.only(fresh) if fresh else retain
+        self._note_how_whole()
         return Outcome(healed, verdict, twins, tuple(withdrawn), copies, assessment)
 
     def assess(self, ids: Iterable[str | int]) -> Assessment | None:
@@ -233,13 +216,47 @@ class Steward:
             self._assessor = self.trained, self.triage.fit(self.trained, self.samples)
         return self._assessor[1].assess(as_ids(ids))
 
-    def _road(self, assessment: Assessment | None, reviewed: bool) -> tuple[Unlearner, Healer | None]:
+    def _road(self, assessment: Assessment | None, reviewed: bool) -> tuple[Unlearner, HealingMethod | None]:
         """With what the request is honoured."""
         if self.safer is None or assessment is None or assessment.road == "ordinary":
             return self.unlearner, self.healer
         if self.safer.review and not reviewed:
             raise NeedsReviewError(assessment)
         return self.safer.unlearner or self.unlearner, self.safer.healer or self.healer
+
+    def _consolidation_due(self) -> str | None:
+        """Why the model is better trained anew, or None."""
+        if self.consolidation is None:
+            return None
+        held_out = self.test if self._when_fitted is not None else None
+        return self.consolidation.due(self.trained, held_out=held_out, reference=self._when_fitted)
+
+    def _note_how_whole(self) -> None:
+        """Keep what a model that was just trained makes of the test samples: drift is measured from there."""
+        if self.consolidation is not None and self.test is not None and not Wear.of(self.trained).requests:
+            self._when_fitted = self.trained.evaluate(self.test)
+
+    def _heal(
+        self,
+        healer: HealingMethod,
+        unlearned: Trained,
+        forgotten: Samples,
+        retain: Samples,
+        twins: Twins | None,
+        unseen: Samples,
+        spares: Samples | None,
+    ) -> Trained:
+        """Give the healer what it needs, and no more."""
+        return healer.heal(
+            unlearned,
+            retain=retain if healer.uses_retain else None,
+            twins=twins.samples if twins is not None else None,
+            before=self.trained if healer.needs_before else None,
+            held_out=unseen if healer.needs_held_out else None,
+            forgotten=forgotten if healer.needs_forgotten else None,
+            spares=spares if healer.draws_spares else None,
+            callbacks=self.callbacks,
+        )
 
     def _let_through(self, content: Samples, at_hand: Container[str]) -> list[str]:
         """The ids of the samples that content is of."""
@@ -250,7 +267,7 @@ class Steward:
         return list(admission.admitted)
 
     def _match(
-        self, healer: Healer | None, forgotten: Samples, retain: Samples, withdrawn: Sequence[str]
+        self, healer: HealingMethod | None, forgotten: Samples, retain: Samples, withdrawn: Sequence[str]
     ) -> Twins | None:
         """Twins, if the healer uses any; what is withdrawn is nobody's."""
         if healer is None or not healer.uses_twins:
@@ -274,15 +291,23 @@ class Steward:
             )
         return found
 
-    def _unseen(self, forgotten: Samples, twins: Twins | None, withdrawn: Sequence[str]) -> Samples:
-        """What the model will never have seen, to compare the forgotten with: spares left over, else test samples."""
+    def _unseen(
+        self, forgotten: Samples, twins: Twins | None, withdrawn: Sequence[str], healer: HealingMethod | None
+    ) -> tuple[Samples, Samples | None]:
+        """What the model will never have seen, to compare the forgotten with, and spares that a healer may draw on.
+
+        The first are spares that are left over (half of them, where a healer draws on the others), else test samples.
+        """
         # What is nearly the forgotten would be known as well as they are.
         leaving = () if twins is None else (*twins.fresh, *twins.refused)
         unspent = self.reserve.unspent
         left = unspent.without({*withdrawn, *leaving} & set(unspent.ids))
+        spares: Samples | None = None
+        if healer is not None and healer.draws_spares and len(left) > 1:
+            left, spares = left.split(reserve=0.5, seed=self.trained.seed)
         for unseen in (left, self.test):
             if unseen is not None and self._comparable(forgotten, unseen):
-                return unseen
+                return unseen, spares
         raise BadInputError(
             "cannot audit what would come of this request",
             [
@@ -298,10 +323,13 @@ class Steward:
         return labels is None or others is None or bool(torch.isin(others, labels).any())
 
 
-def _with_assessment(unlearned: Trained, assessment: Assessment | None) -> Trained:
-    """The model with what screens made of the request in the record of how it was honoured."""
-    if assessment is None:
+def _with_details(unlearned: Trained, assessment: Assessment | None, due: str | None) -> Trained:
+    """The model with the screens' word, and why it was trained anew, in the record of how the request was honoured."""
+    kept: dict[str, Any] = {} if due is None else {"consolidated": due}
+    if assessment is not None:
+        said = {"road": assessment.road, "rarity": assessment.rarity, "reasons": list(assessment.reasons)}
+        kept["assessment"] = said
+    if not kept:
         return unlearned
     *before, last = unlearned.history
-    kept = {"road": assessment.road, "rarity": assessment.rarity, "reasons": list(assessment.reasons)}
-    return replace(unlearned, history=(*before, replace(last, details={**last.details, "assessment": kept})))
+    return replace(unlearned, history=(*before, replace(last, details={**last.details, **kept})))

@@ -1,6 +1,7 @@
 """Healing: what makes an unlearned model whole."""
 
 from unscathed.healing.alternation import Alternation
+from unscathed.healing.base import HealingMethod
 from unscathed.healing.consolidation import Consolidation, Wear, consolidate
 from unscathed.healing.damage import Damage, diagnose
 from unscathed.healing.escalation import Escalation
@@ -13,6 +14,7 @@ from unscathed.healing.rungs import Heal, Repair, Resume, Rung, StartOver
 from unscathed.healing.traces import LayerDamage
 from unscathed.healing.typicality import Typicality, typical_spares
 from unscathed.healing.until import Until
+from unscathed.healing.watchful import Watchful
 
 __all__ = [
     "AllLayers",
@@ -25,6 +27,7 @@ __all__ = [
     "Heal",
     "HealedLayers",
     "Healer",
+    "HealingMethod",
     "HealingObjective",
     "LayerDamage",
     "LowRank",
@@ -37,6 +40,7 @@ __all__ = [
     "Strategy",
     "Typicality",
     "Until",
+    "Watchful",
     "Wear",
     "consolidate",
     "diagnose",

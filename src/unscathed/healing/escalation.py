@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from unscathed.healing.base import HealingMethod
 from unscathed.healing.healer import Healer
 from unscathed.healing.rungs import Case, Heal, Repair, Resume, Rung, StartOver
 from unscathed.problems import BadInputError, Problems, some
@@ -27,7 +28,7 @@ RUNGS: tuple[Rung, ...] = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Escalation:
+class Escalation(HealingMethod):
     """Heal by rungs, each dearer than the last, until the model is whole and has forgotten.
 
     A rung is tried where it can be paid for: all of them together take no more than ``ceiling`` of gold's steps, and as
@@ -105,6 +106,8 @@ class Escalation:
         twins: Samples | None = None,
         before: Trained | None = None,
         held_out: Samples | None = None,
+        forgotten: Samples | None = None,
+        spares: Samples | None = None,
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Trained:
@@ -120,6 +123,8 @@ class Escalation:
             before: the model before unlearning: what damage and the held-out score are compared with. Nothing is taken
                 from it.
             held_out: what the score is taken of; never healed on.
+            forgotten: not looked at.
+            spares: not used.
             seed: of what is drawn at random; by default the model's own.
             callbacks: progress.
 

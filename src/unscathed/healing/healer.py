@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Literal, get_args
@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 import torch
 
 from unscathed.ensemble import EnsembleTask
+from unscathed.healing.base import HealingMethod
+from unscathed.healing.guard import Guarded, guard
 from unscathed.healing.layers import AllLayers, HealedLayers
 from unscathed.healing.objectives import HealingObjective, OwnLoss
 from unscathed.healing.shards import heal_shards, joined
@@ -25,7 +27,7 @@ Strategy = Literal["retain+twins", "twins+replay", "twins", "retain"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Healer:
+class Healer(HealingMethod):
     """Fine-tune an unlearned model on retained samples, on twins from the reserve, or on both.
 
     What is trained on, what is descended, which layers move and for how long are choices of their own.
@@ -43,6 +45,9 @@ class Healer:
         objective: what is descended: `OwnLoss`, or `Distillation` from the model before unlearning.
         layers: which parameters move: `AllLayers`, `HeadFirst` or `LowRank`.
         replay: for ``"twins+replay"``, how many retained samples are drawn for each twin.
+        guard: whether, where few or no retained samples are healed on, twins are first looked at (`Typicality`): those
+            of hard samples, or of one class, would ruin the model. Where they are atypical they count less, and as many
+            typical spares are drawn beside them. It takes the model before unlearning and the spares that are left.
 
     Source: Jasiorski et al. 2025, "How to Protect Models against Adversarial Unlearning?" (arXiv 2507.10886).
     """
@@ -55,6 +60,7 @@ class Healer:
     objective: HealingObjective = field(default_factory=OwnLoss)
     layers: HealedLayers = field(default_factory=AllLayers)
     replay: float = 1.0
+    guard: bool = True
 
     def __post_init__(self) -> None:
         problems = Problems("cannot use this healer")
@@ -71,7 +77,7 @@ class Healer:
 
     def __repr__(self) -> str:
         # What is left as it comes says nothing, and would make every line of a history long.
-        quiet = ("until", "objective", "layers", "replay")
+        quiet = ("until", "objective", "layers", "replay", "guard")
         plain = {f.name: f.default_factory() if callable(f.default_factory) else f.default for f in fields(self)}
         said = {name: getattr(self, name) for name in plain}
         shown = [f"{n}={value!r}" for n, value in said.items() if n not in quiet or value != plain[n]]
@@ -90,12 +96,17 @@ class Healer:
     @property
     def needs_before(self) -> bool:
         """Whether it asks the model before unlearning."""
-        return self.objective.needs_before
+        return self.objective.needs_before or self.draws_spares
 
     @property
     def needs_held_out(self) -> bool:
         """Whether it looks at samples that are not healed on."""
         return self.until is not None
+
+    @property
+    def draws_spares(self) -> bool:
+        """Whether it may train on more spares than the twins, where these are atypical."""
+        return self.guard and self.strategy in ("twins", "twins+replay")
 
     def heal(
         self,
@@ -105,6 +116,8 @@ class Healer:
         twins: Samples | None = None,
         before: Trained | None = None,
         held_out: Samples | None = None,
+        forgotten: Samples | None = None,
+        spares: Samples | None = None,
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Trained:
@@ -117,8 +130,11 @@ class Healer:
             retain: the samples that stay; None where they are no longer at hand.
             twins: the spares that stand in for what was forgotten; None or none where the reserve is spent. They may be
                 training data already, where spent ones are used again.
-            before: the model before unlearning, for objectives that ask it. It is shown only what is healed on.
+            before: the model before unlearning, for objectives that ask it, and for the guard. It is shown only what is
+                healed on, and spares.
             held_out: samples that are not healed on, for `Until`.
+            forgotten: not looked at.
+            spares: unspent spares besides the twins, for the guard.
             seed: of batch order, augmentation and dropout; by default the model's own.
             callbacks: progress.
 
@@ -135,9 +151,12 @@ class Healer:
             # Spares that were spent before are retained samples by now; each is trained on once.
             retain = retain.without(set(twins.ids) & set(retain.ids))
         self._check(unlearned, retain, twins, before, held_out)
+        guarded = guard(twins, spares, before, retain, seed) if self.draws_spares else Guarded(twins, {}, {})
         retain = self._replayed(retain, twins, seed)
-        once = partial(self._once, retain=retain, twins=twins, before=before, callbacks=callbacks)
-        details: dict[str, Any] = {"retained": _size(retain), "twins": _size(twins)}
+        details: dict[str, Any] = {"retained": _size(retain), "twins": _size(twins), **guarded.details}
+        once = partial(
+            self._once, retain=retain, twins=guarded.twins, weights=guarded.weights, before=before, callbacks=callbacks
+        )
         if self.until is None:
             healed, steps = once(unlearned, self.steps, seed)
         else:
@@ -149,7 +168,7 @@ class Healer:
         event = Event(
             kind="healed",
             by=repr(self),
-            samples=_size(retain) + _size(twins),
+            samples=_size(retain) + _size(guarded.twins),
             steps=steps,
             seconds=time.perf_counter() - started,
             details=details,
@@ -164,6 +183,7 @@ class Healer:
         *,
         retain: Samples | None,
         twins: Samples | None,
+        weights: Mapping[str, float],
         before: Trained | None,
         callbacks: Sequence[Callback],
     ) -> tuple[Trained, int]:
@@ -174,20 +194,14 @@ class Healer:
             def heal_shard(member: Trained, part: Samples, shard: int) -> Trained:
                 what = f"healing shard {shard + 1}/{shards}"
                 its_before = member_of(before, shard) if before is not None else None
-                return self._tune(
-                    member,
-                    part,
-                    self._steps(model, part, shards, steps),
-                    derive(seed, shard),
-                    its_before,
-                    callbacks,
-                    what,
-                )
+                lasting = self._steps(model, part, shards, steps)
+                return self._tune(member, part, weights, lasting, derive(seed, shard), its_before, callbacks, what)
 
             return heal_shards(model, retain, twins, heal_shard)
         part = joined(retain, twins)
         assert part is not None
-        healed = self._tune(model, part, self._steps(model, part, 1, steps), seed, before, callbacks, "healing")
+        lasting = self._steps(model, part, 1, steps)
+        healed = self._tune(model, part, weights, lasting, seed, before, callbacks, "healing")
         return replace(healed, history=model.history), _steps_since(model, healed)
 
     def _check(
@@ -256,6 +270,7 @@ class Healer:
         self,
         model: Trained,
         samples: Samples,
+        weights: Mapping[str, float],
         steps: int | None,
         seed: int,
         before: Trained | None,
@@ -280,6 +295,7 @@ class Healer:
                 callbacks=callbacks,
                 what=what,
                 objective=objective,
+                weights=torch.tensor([weights.get(i, 1.0) for i in samples.ids]) if weights else None,
                 around_training=around,
             )
         return healed

@@ -180,18 +180,19 @@ class SpareSet:
 
     # Spending.
 
-    def spend(self, twins: Twins | Iterable[str], *, request: str = "") -> None:
+    def spend(self, twins: Twins | Iterable[str], *, beside: Iterable[str] = (), request: str = "") -> None:
         """Mark spares as spent: they are training data now.
 
         Args:
             twins: what `match` found, or ids of spares.
+            beside: ids of spares that a healer drew besides; they go together or not at all.
             request: the request that they are spent on, for the record.
 
         Raises:
             BadInputError: some were spent before or are otherwise gone, or are no spares of this reserve; then none is
                 spent now.
         """
-        ids = list(twins.fresh if isinstance(twins, Twins) else as_ids(twins))
+        ids = [*(twins.fresh if isinstance(twins, Twins) else as_ids(twins)), *beside]
         problems = Problems("cannot spend")
         problems.extend(self.spares.problems_with(ids))
         problems.raise_any()

@@ -4,6 +4,7 @@ from unscathed.screening.base import Score, Screen
 from unscathed.screening.concentration import ClassConcentration, RegionConcentration
 from unscathed.screening.membership import Admission, Door, Refusal
 from unscathed.screening.price import Price
+from unscathed.screening.safer_road import NeedsReviewError, SaferRoad
 from unscathed.screening.triage import Assessment, Assessor, Triage
 from unscathed.screening.wanted import Wanted
 
@@ -13,9 +14,11 @@ __all__ = [
     "Assessor",
     "ClassConcentration",
     "Door",
+    "NeedsReviewError",
     "Price",
     "Refusal",
     "RegionConcentration",
+    "SaferRoad",
     "Score",
     "Screen",
     "Triage",

@@ -60,7 +60,7 @@ def test_turns_forget_what_healing_brought_back(case: Case) -> None:
     assert event.details["forgotten"] is True
     assert event.details["turns"] == len(event.details["memory"]) - 1 >= 1
     assert event.details["memory"][0]["score"] == pytest.approx(case.healed.score(case.forgotten), abs=1e-3)
-    assert 0 < event.steps <= 0.25 * case.healed.history[0].steps
+    assert 0 < event.steps <= 0.3 * case.healed.history[0].steps
     assert set(turned.ids) == set(case.healed.ids)
 
 

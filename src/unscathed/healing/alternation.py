@@ -6,14 +6,21 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
 from unscathed.audit.intervals import Difference
 from unscathed.healing.healer import Healer
 from unscathed.healing.memory import MemorySignal, shows
 from unscathed.problems import Problems
 from unscathed.samples import Samples
-from unscathed.training import Callback, Event, Trained
+from unscathed.training import Callback, Event, State, Trained
 from unscathed.training.seeds import derive
 from unscathed.unlearners import NegGradPlus, Unlearner
+
+HALVINGS = 5
+"""Of a turn that took too much."""
+STRONGEST = 4
+"""Times that the forgotten may count more than in the first turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +28,15 @@ class Alternation:
     """Where a healed model still knows the forgotten, unlearn and heal by turns, a little each.
 
     Healing uncovers what an unlearner only hid, and more healing uncovers more. Here a turn unlearns by
-    `NegGradPlus`, which climbs on the forgotten while it descends on the rest, and heals for a third as long, gently;
+    `NegGradPlus`, which climbs on the forgotten while it descends on the rest, and heals for two thirds as long, gently;
     after each, the signal is asked. Longer or more forceful healing brings back what the turn took. Where a turn takes
-    less than a quarter of what is remembered, the forgotten count twice as much in the next.
+    less than a quarter of what is remembered, the forgotten count twice as much in the next (at most four times); one
+    that takes too much is taken back in part.
 
     Args:
         unlearner: for a turn, the same in all; by default `NegGradPlus` for 3 % of the original's gradient steps,
             without a budget.
-        healer: for a turn; by default 1 % of the original's steps on all that is at hand, at half of `Healer`'s rate.
+        healer: for a turn; by default 2 % of the original's steps on all that is at hand, at half of `Healer`'s rate.
         rounds: turns, at most.
         ceiling: gradient steps, at most, as a share of the original's.
         tolerance: memory that is let pass, as a share of the scores' range.
@@ -36,8 +44,8 @@ class Alternation:
 
     unlearner: Unlearner | None = None
     healer: Healer | None = None
-    rounds: int = 6
-    ceiling: float = 0.25
+    rounds: int = 8
+    ceiling: float = 0.3
     tolerance: float = 0.02
 
     def __post_init__(self) -> None:
@@ -82,7 +90,7 @@ class Alternation:
         self._check(healed, forgotten, known, whole)
         assert known is not None
         seed = derive(healed.seed if seed is None else seed, "alternation", len(healed.history))
-        healer = self.healer or Healer(strategy="retain", steps=max(1, round(0.01 * whole)), learning_rate=0.1)
+        healer = self.healer or Healer(strategy="retain", steps=max(1, round(0.02 * whole)), learning_rate=0.1)
         found = signal.of(healed, forgotten)
         model, best, nearest = healed, healed, abs(found.difference)
         memory, force, steps = [_told(found)], 1, 0
@@ -90,7 +98,7 @@ class Alternation:
             if not shows(found, healed.task, self.tolerance):
                 break
             unlearner = self.unlearner or NegGradPlus(
-                alpha=max(0.5, 1 - 0.05 * force), steps=max(1, round(0.03 * whole)), kl_budget=None
+                alpha=1 - 0.05 * min(force, STRONGEST), steps=max(1, round(0.03 * whole)), kl_budget=None
             )
             inside = set(model.ids)
             ahead = replace(model, ids=(*model.ids, *(i for i in forgotten.ids if i not in inside)))
@@ -103,6 +111,8 @@ class Alternation:
             if steps + cost > self.ceiling * whole:
                 break
             last, found = found, signal.of(ahead, forgotten)
+            if found.difference < 0:
+                ahead, found = _halfway(model, ahead, signal, forgotten)
             model, steps = ahead, steps + cost
             memory.append(_told(found))
             if abs(found.difference) < nearest:
@@ -138,6 +148,29 @@ class Alternation:
                 f"{len(foreign)} samples are not in the model: give those that stay, and twins that it was healed on",
             )
         problems.raise_any()
+
+
+def _halfway(before: Trained, after: Trained, signal: MemorySignal, forgotten: Samples) -> tuple[Trained, Difference]:
+    """Between a model that knows too much and one that knows less than if it had never seen them: neither.
+
+    The straight line between their weights is halved until the signal is 0 or nearly so; a turn is short, and what
+    lies on the line is as good as its ends.
+    """
+    low, high = 0.0, 1.0
+    best = after, signal.of(after, forgotten)
+    for _ in range(HALVINGS):
+        share = (low + high) / 2
+        between = replace(after, weights=_mixed(before.weights, after.weights, share))
+        found = signal.of(between, forgotten)
+        if abs(found.difference) < abs(best[1].difference):
+            best = between, found
+        low, high = (share, high) if found.difference > 0 else (low, share)
+    return best
+
+
+def _mixed(one: State, other: State, share: float) -> State:
+    """Weights on the line from one model to the other; what is no floating-point number is the other's."""
+    return {n: torch.lerp(one[n], w, share) if w.is_floating_point() else w for n, w in other.items()}
 
 
 def _joined(retain: Samples | None, twins: Samples | None) -> Samples | None:

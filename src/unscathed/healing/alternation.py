@@ -28,10 +28,11 @@ class Alternation:
     """Where a healed model still knows the forgotten, unlearn and heal by turns, a little each.
 
     Healing uncovers what an unlearner only hid, and more healing uncovers more. Here a turn unlearns by
-    `NegGradPlus`, which climbs on the forgotten while it descends on the rest, and heals for two thirds as long, gently;
-    after each, the signal is asked. Longer or more forceful healing brings back what the turn took. Where a turn takes
-    less than a quarter of what is remembered, the forgotten count twice as much in the next (at most four times); one
-    that takes too much is taken back in part.
+    `NegGradPlus`, which climbs on the forgotten while it descends on the rest, and heals for two thirds as long,
+    gently: longer or more forceful healing brings back what the turn took. After each turn, the signal is asked. Turns
+    begin where it shows memory beyond chance, and end where what it says is tolerated. Where one takes less than a
+    quarter of what is remembered, the forgotten count twice as much in the next (at most four times); one that takes
+    too much is taken back in part.
 
     Args:
         unlearner: for a turn, the same in all; by default `NegGradPlus` for 3 % of the original's gradient steps,
@@ -69,8 +70,8 @@ class Alternation:
         """Take turns until the signal shows no memory; returns a new model, with all turns as one event.
 
         The event's ``details`` say what was remembered at first and after each turn (``"memory"``: score, expected
-        score, interval of the difference), and whether it is ``"forgotten"``. Where it is not, the model of the turn
-        that comes nearest is returned, for an escalation to take over.
+        score, interval of the difference), and whether it is ``"forgotten"``, for an escalation to take over where it
+        is not. The model of the turn that comes nearest to what is expected is returned.
 
         Args:
             healed: the model, healed once; it is not changed.
@@ -92,10 +93,11 @@ class Alternation:
         seed = derive(healed.seed if seed is None else seed, "alternation", len(healed.history))
         healer = self.healer or Healer(strategy="retain", steps=max(1, round(0.02 * whole)), learning_rate=0.1)
         found = signal.of(healed, forgotten)
-        model, best, nearest = healed, healed, abs(found.difference)
+        model, best, nearest = healed, healed, found
         memory, force, steps = [_told(found)], 1, 0
-        for turn in range(self.rounds):
-            if not shows(found, healed.task, self.tolerance):
+        rounds = self.rounds if shows(found, healed.task, self.tolerance) else 0
+        for turn in range(rounds):
+            if found.difference <= self.tolerance * healed.task.score_range:
                 break
             unlearner = self.unlearner or NegGradPlus(
                 alpha=1 - 0.05 * min(force, STRONGEST), steps=max(1, round(0.03 * whole)), kl_budget=None
@@ -115,10 +117,10 @@ class Alternation:
                 ahead, found = _halfway(model, ahead, signal, forgotten)
             model, steps = ahead, steps + cost
             memory.append(_told(found))
-            if abs(found.difference) < nearest:
-                best, nearest = model, abs(found.difference)
+            if abs(found.difference) < abs(nearest.difference):
+                best, nearest = model, found
             force *= 2 if found.difference > 0.75 * last.difference else 1
-        done = not shows(found, healed.task, self.tolerance)
+        done = not shows(nearest, healed.task, self.tolerance)
         event = Event(
             kind="healed",
             by=repr(self),
@@ -127,7 +129,7 @@ class Alternation:
             seconds=time.perf_counter() - started,
             details={"forgotten": done, "turns": len(memory) - 1, "memory": memory},
         )
-        return replace(model if done else best, history=(*healed.history, event))
+        return replace(best, history=(*healed.history, event))
 
     def _check(self, healed: Trained, forgotten: Samples, known: Samples | None, whole: int) -> None:
         problems = Problems("cannot alternate unlearning and healing")

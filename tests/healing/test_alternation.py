@@ -136,7 +136,7 @@ def test_a_turn_may_retrain(case: Case) -> None:
     settings = {"forgotten": case.forgotten, "signal": case.signal, "retain": case.left}
     dear = Alternation(unlearner=Retrain()).heal(case.healed, **settings)  # type: ignore[arg-type]
     assert dear.history[-1].details["turns"] == 0
-    paid = Alternation(unlearner=Retrain(), ceiling=2.0).heal(case.healed, **settings)  # type: ignore[arg-type]
+    paid = Alternation(unlearner=Retrain(), ceiling=2.0, rounds=1).heal(case.healed, **settings)  # type: ignore[arg-type]
     assert (paid.history[-1].details["turns"], paid.history[-1].details["forgotten"]) == (1, True)
 
 

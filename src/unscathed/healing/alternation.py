@@ -41,6 +41,7 @@ class Alternation:
         rounds: turns, at most.
         ceiling: gradient steps, at most, as a share of the original's.
         tolerance: memory that is let pass, as a share of the scores' range.
+        utility: how much lower the score on unseen samples may become, likewise; a turn that would cost more ends them.
     """
 
     unlearner: Unlearner | None = None
@@ -48,12 +49,14 @@ class Alternation:
     rounds: int = 8
     ceiling: float = 0.3
     tolerance: float = 0.02
+    utility: float = 0.03
 
     def __post_init__(self) -> None:
         problems = Problems("cannot alternate")
         problems.require(self.rounds >= 1, f"rounds={self.rounds} must be at least 1")
         problems.require(self.ceiling > 0, f"ceiling={self.ceiling} must be positive")
-        problems.require(self.tolerance >= 0, f"tolerance={self.tolerance} must not be negative")
+        for name in ("tolerance", "utility"):
+            problems.require(getattr(self, name) >= 0, f"{name}={getattr(self, name)} must not be negative")
         problems.raise_any()
 
     def heal(
@@ -67,7 +70,7 @@ class Alternation:
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Trained:
-        """Take turns until the signal shows no memory; returns a new model, with all turns as one event.
+        """Take turns until nothing is remembered or a limit is reached; returns a new model, with all turns as one event.
 
         The event's ``details`` say what was remembered at first and after each turn (``"memory"``: score, expected
         score, interval of the difference), and whether it is ``"forgotten"``, for an escalation to take over where it
@@ -94,6 +97,7 @@ class Alternation:
         healer = self.healer or Healer(strategy="retain", steps=max(1, round(0.02 * whole)), learning_rate=0.1)
         found = signal.of(healed, forgotten)
         model, best, nearest = healed, healed, found
+        least = signal.utility(healed) - self.utility * healed.task.score_range
         memory, force, steps = [_told(found)], 1, 0
         rounds = self.rounds if shows(found, healed.task, self.tolerance) else 0
         for turn in range(rounds):
@@ -115,7 +119,10 @@ class Alternation:
             last, found = found, signal.of(ahead, forgotten)
             if found.difference < 0:
                 ahead, found = _halfway(model, ahead, signal, forgotten)
-            model, steps = ahead, steps + cost
+            steps += cost
+            if signal.utility(ahead) < least:
+                break
+            model = ahead
             memory.append(_told(found))
             if abs(found.difference) < abs(nearest.difference):
                 best, nearest = model, found

@@ -143,7 +143,7 @@ class MemorySignal:
         problems.require(
             not known, f"the reference was trained on {len(known)} of the forgotten; fit the signal on what is retained"
         )
-        left = [part.without(gone) if (gone := set(part.ids) & set(model.ids)) else part for part in self.unseen]
+        left = self._left(model)
         problems.require(
             all(len(part) for part in left), "the model has seen all that was unseen; hold back more spares"
         )
@@ -155,6 +155,16 @@ class MemorySignal:
         unseen_hard = torch.cat([reference.evaluate(part).scores for reference, part in pairs])
         weights = torch.cat([w / w.sum() for w in (_class_weights(model.task, forgotten, part) for part in left)])
         return _excess(ours, hard, theirs, unseen_hard, weights, shares=model.task.scores_are_shares)
+
+    def utility(self, model: Trained) -> float:
+        """The model's mean score on what it never saw."""
+        return float(torch.cat([model.evaluate(part).scores for part in self._left(model)]).mean())
+
+    def _left(self, model: Trained) -> list[Samples]:
+        """What the model never saw, twins that it was healed on left out."""
+        inside = set(model.ids)
+        gone = [inside & set(part.ids) for part in self.unseen]
+        return [part.without(ids) if ids else part for part, ids in zip(self.unseen, gone, strict=True)]
 
 
 def _excess(

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from tests.support import digit_setup
+from tests.support import NoOp, digit_setup
 from unscathed import (
     BadInputError,
     Callback,
     CertifiedRemoval,
     ClassificationTask,
+    Consolidation,
     Fisher,
     Healer,
     Influence,
@@ -336,3 +337,26 @@ def test_content_that_was_never_learned_is_refused_before_any_work(
     with pytest.raises(BadInputError, match=r"1 were never learned \('near' \(near a member, 0\.0039\d+ from"):
         steward.forget(Samples(inputs, real.targets, ["real", "near"]))
     assert state(steward) == before
+
+
+def test_a_worn_model_is_trained_anew_in_place_of_healing_once_more(
+    original: Trained, digits: Parts, reserve: SpareSet
+) -> None:
+    samples, _, test = digits
+    policy = Consolidation(requests=2, spent=None, forgotten=None)
+    steward = Steward(
+        original, samples, reserve, unlearner=NoOp(), healer=Healer(steps=5), test=test, consolidation=policy
+    )
+    outcomes = [steward.forget(samples.ids[5 * n : 5 * n + 5]) for n in range(4)]
+    assert [o.history[-1].kind for o in outcomes] == ["healed", "healed", "unlearned", "healed"]
+    anew = outcomes[2].history[-1]
+    assert anew.by.startswith("Retrain(")
+    assert "2 requests were honoured since" in anew.details["consolidated"]
+    assert outcomes[2].twins is None
+    assert set(steward.samples.ids) == set(steward.trained.ids) == set(samples.ids[20:]) | set(reserve.spent)
+
+
+def test_a_model_in_shards_is_not_consolidated(original: Trained, digits: Parts, reserve: SpareSet) -> None:
+    sharded = Sisa(shards=2, slices=1).fit(original.task, digits[0], original.recipe.lasting(epochs=1), seed=0)
+    with pytest.raises(BadInputError, match="retrained in part at each request anyway"):
+        Steward(sharded, digits[0], reserve, unlearner=Sisa(), healer=None, consolidation=Consolidation())

@@ -70,7 +70,7 @@ class Alternation:
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Trained:
-        """Take turns until nothing is remembered or a limit is reached; returns a new model, with all turns as one event.
+        """Take turns until nothing is remembered or a limit is reached; returns a new model, turns as one event.
 
         The event's ``details`` say what was remembered at first and after each turn (``"memory"``: score, expected
         score, interval of the difference), and whether it is ``"forgotten"``, for an escalation to take over where it

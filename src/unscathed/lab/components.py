@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from unscathed import adversaries, healing, similarity, unlearners
-from unscathed.healing import Healer
 from unscathed.lab import datasets, models, tasks
 from unscathed.lab.datasets.encoders import efficientnet_lite0
 from unscathed.lab.reserves import SpareSetOf
@@ -44,7 +43,7 @@ KINDS: dict[str, dict[str, Constructor]] = {
         if inspect.isclass(found) and issubclass(found, adversaries.Adversary)
     },
     "unlearner": _public(unlearners, but=["Unlearner"]),
-    "healer": {"Healer": Healer},
+    "healer": {name: getattr(healing, name) for name in ("Healer", "Escalation", "Watchful")},
 }
 """What can be named, by the key under which it stands in a file."""
 NESTED: dict[str, dict[str, Constructor]] = {
@@ -52,6 +51,8 @@ NESTED: dict[str, dict[str, Constructor]] = {
     "objective": {name: getattr(healing, name) for name in ("OwnLoss", "Distillation")},
     "layers": {name: getattr(healing, name) for name in ("AllLayers", "HeadFirst", "LowRank")},
     "until": {"Until": healing.Until},
+    "rungs": {name: getattr(healing, name) for name in ("Heal", "Repair", "Resume", "StartOver")},
+    "alternation": {"Alternation": healing.Alternation},
     "augment": {"Flip": Flip, "Shift": Shift},
     "dataset": KINDS["dataset"],
     "encoder": {"efficientnet_lite0": efficientnet_lite0},

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-from unscathed.healing import Healer
+from unscathed.healing import Escalation, Healer, HealingMethod, Watchful
 from unscathed.lab.experiment import Setting
 from unscathed.lab.plan import Job, Plan
 from unscathed.lab.store import Store
@@ -17,6 +17,8 @@ from unscathed.unlearners import Influence
 PILOT_SECONDS = 3.0
 """How long the pilot trains in each setting; its first steps, which are slower, do not count."""
 UNCOUNTED = 3
+SIGNAL = 0.1
+"""What telling memory takes, of the original's training (`MemorySignal`)."""
 FISHER, PRODUCT = 4.0, 5.0
 """What a Fisher diagonal and a Gauss–Newton product cost, in passes of training over their samples: 3 and 4.5 on MNIST,
 5 and 6.7 on CIFAR-10 (`experiments/results/susceptibility`; training runs in bfloat16 there, curvature in float32)."""
@@ -58,12 +60,19 @@ class Pace:
             return 2 * looked_at + (self._healing(job.healer.build()) if job.healer is not None else 0)
         return looked_at
 
-    def _healing(self, healer: Healer) -> float:
+    def _healing(self, healer: HealingMethod) -> float:
         recipe, count = self.opened.recipe, len(self.opened.samples)
+        whole = self.step * recipe.total_steps(count)
+        if isinstance(healer, Watchful):
+            return self._healing(healer.healer) + (SIGNAL + healer.alternation.ceiling) * whole
+        if isinstance(healer, Escalation):
+            return healer.ceiling * whole
+        if not isinstance(healer, Healer):
+            return 0.1 * whole
         if healer.steps is not None:
             return self.step * healer.steps
         if healer.until is not None:
-            return self.step * healer.until.ceiling * recipe.total_steps(count)
+            return healer.until.ceiling * whole
         epochs = healer.epochs if healer.epochs is not None else 0.1 * recipe.total_epochs(count)
         return self.step * epochs * recipe.steps_per_epoch(count)
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import torch
 
 from unscathed.audit import Controls, Verdict, audit, membership_auc
-from unscathed.healing import Healer
+from unscathed.healing import HealingMethod
 from unscathed.lab.clock import Clock
 from unscathed.lab.components import Component
 from unscathed.lab.defaults import recipe_of
@@ -183,16 +183,21 @@ class Measurement:
         self, unlearned: Trained, opened: Opened, choice: tuple[str, ...], twins: Twins | None, bench: Bench
     ) -> tuple[Trained, Made]:
         assert self.healer is not None
-        healer: Healer = self.healer.build()
-        retain = opened.samples.without(choice)
+        healer: HealingMethod = self.healer.build()
+        # Spares that stand in for nobody; the test samples are what is reported.
+        left = opened.spares.without(twins.fresh if twins else ())
+        spares: Samples | None = None
+        if healer.draws_spares and len(left) > 1:
+            left, spares = left.split(reserve=0.5, seed=self.setting.seeds.healing)
         with Clock() as clock:
             healed = healer.heal(
                 unlearned,
-                retain=retain,
+                retain=opened.samples.without(choice) if healer.uses_retain else None,
                 twins=twins.samples if twins is not None else None,
                 before=bench.obtain(self.before) if healer.needs_before else None,
-                # Spares that stand in for nobody, since the test samples are what is reported.
-                held_out=opened.spares.without(twins.fresh if twins else ()) if healer.needs_held_out else None,
+                held_out=left if healer.needs_held_out else None,
+                forgotten=opened.forgotten(choice) if healer.needs_forgotten else None,
+                spares=spares,
                 seed=self.setting.seeds.healing,
                 callbacks=bench.callbacks,
             )

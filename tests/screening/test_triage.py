@@ -7,7 +7,7 @@ from tests.support import blobs, tiny_task
 from unscathed import BadInputError, OutputView, Recipe, Samples, Trained, fit
 from unscathed.adversaries import OneClass, OutputAware, Random
 from unscathed.screening import Assessor, ClassConcentration, RegionConcentration, Score, Screen, Triage, Wanted
-from unscathed.screening.triage import of_like_size
+from unscathed.screening.triage import extrapolated, of_like_size
 
 SAMPLES = blobs(300, spread=0.8)
 SCREENS = [ClassConcentration(), RegionConcentration(), Wanted(OutputAware(1), both=True)]
@@ -60,6 +60,14 @@ def test_false_alarms_are_as_rare_at_each_size(rate: float, screens: list[Screen
         reach = 4 * (rate * (1 - rate) * (1 / 300 + 1 / 200)) ** 0.5
         assert alarms / 300 < rate + reach, size
         assert size < 5 or rate < 0.05 or alarms > 0, "but of one or two samples there may be nothing to see"
+
+
+def test_beyond_all_that_is_usual_the_farther_is_the_rarer() -> None:
+    usual = [0.0, 1.0, 2.0, 3.0, 4.0]
+    assert [extrapolated(usual, score) for score in (-1.0, 2.5, 4.0)] == pytest.approx([1.0, 1 / 2, 1 / 3])
+    # A sixth have what is more than usual; twice as far beyond the median as the last is half as rare again.
+    assert [extrapolated(usual, score) for score in (4.0 + 1e-9, 6.0, 12.0)] == pytest.approx([1 / 6, 1 / 12, 1 / 30])
+    assert extrapolated([5.0] * 3, 7.0) == pytest.approx(1 / 4 / 3), "where all is the same, in its own units"
 
 
 def test_requests_of_like_size_are_put_together() -> None:

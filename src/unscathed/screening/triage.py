@@ -186,13 +186,13 @@ class Assessor:
         rarities = {name: _rarity(self._usual[name], value) for name, value in scores.items()}
         # Lower is rarer; among the benign requests of like size and this one, how many are as rare?
         alike = next((ranks for size, ranks in self._groups if len(request) <= size), self._groups[-1][1])
-        ranks = tuple(sorted(rarities.values()))
+        ranks = _ranks(self._usual, scores)
         rarity = (bisect_right(alike, ranks) + 1) / (len(alike) + 1)
         alarm = rarity <= self._false_alarms
         reasons = tuple(
             f"{name}: {scores[name]:.3g}, which {value:.2%} of benign requests reach"
             for name, value in sorted(rarities.items(), key=lambda item: item[1])
-            if alarm and value <= max(ranks[0], self._false_alarms)
+            if alarm and value <= max(min(rarities.values()), self._false_alarms)
         )
         return Assessment("safer" if alarm else "ordinary", rarity, scores, rarities, reasons)
 
@@ -229,7 +229,13 @@ def of_like_size(asked: Sequence[tuple[int, Ranks]], enough: int) -> list[tuple[
 
 def _ranks(usual: Mapping[str, Sequence[float]], scores: Mapping[str, float]) -> Ranks:
     """How rare each score is, the rarest first."""
-    return tuple(sorted(_rarity(usual[name], value) for name, value in scores.items()))
+    return tuple(sorted(extrapolated(usual[name], value) for name, value in scores.items()))
+
+
+def extrapolated(usual: Sequence[float], score: float) -> float:
+    """`_rarity`, and less the farther a score lies beyond all that are usual, so that not all of these are alike."""
+    beyond, scale = score - usual[-1], usual[-1] - usual[len(usual) // 2]
+    return _rarity(usual, score) / (1 + beyond / (scale or 1.0)) if beyond > 0 else _rarity(usual, score)
 
 
 def _rarity(usual: Sequence[float], score: float) -> float:

@@ -35,6 +35,11 @@ def test_who_says_what_is_so_has_none_and_who_is_too_sure_does() -> None:
     assert calibration_error(torch.full((100,), 0.95), right) == pytest.approx(0.2, abs=1e-6)
 
 
+def test_a_bin_has_its_upper_end_and_not_its_lower() -> None:
+    on_the_edge, right = torch.tensor([0.5, 0.75]), torch.tensor([1.0, 0.0])
+    assert calibration_error(on_the_edge, right, 2) == pytest.approx((0.5 + 0.75) / 2)
+
+
 def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
     """Two models that are too sure by 0.1 and by 0.04, so that their errors differ by 0.06."""
     generator = torch.Generator().manual_seed(0)

@@ -11,20 +11,20 @@ from unscathed.audit.descent import descend
 RATE = 0.4
 
 
-def orthonormal(residual: float, momentum: float = 0.0) -> tuple[Trained, Samples]:
-    """Four orthonormal samples, all equally wrong; a step of gradient descent takes 1/4 of RATE off every residual."""
-    samples = Samples(torch.eye(4, dtype=torch.float64), torch.ones(4, dtype=torch.float64))
+def orthonormal(residual: float, count: int = 4) -> tuple[Trained, Samples]:
+    """Orthonormal samples, all equally wrong; a step of gradient descent on n takes 1/n of RATE off every residual."""
+    samples = Samples(torch.eye(count, dtype=torch.float64), torch.ones(count, dtype=torch.float64))
     recipe = Recipe(
         steps=1,
         optimizer="sgd",
-        momentum=momentum,
+        momentum=0,
         weight_decay=0,
         learning_rate=RATE,
         precision="float32",
         device="cpu",
     )
-    weights = {"weight": torch.full((1, 4), 1 + residual, dtype=torch.float64)}
-    return trained_by_hand(Ridge(4), samples.only([]), weights=weights, recipe=recipe), samples
+    weights = {"weight": torch.full((1, count), 1 + residual, dtype=torch.float64)}
+    return trained_by_hand(Ridge(count), samples.only([]), weights=weights, recipe=recipe), samples
 
 
 @pytest.mark.parametrize("learning_rate", [1.0, 0.5])

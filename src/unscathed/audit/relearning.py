@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy import stats
@@ -27,21 +27,25 @@ class Relearning(Measure):
     forgotten alone: mixed with retained samples, gold took longer and the shares were much the same (on digits), and
     how well a model kept the retained would be measured with them.
 
+    Each descent is on a random half of the forgotten: the spread over halves is the error of the whole, as if others
+    had been drawn from the same source.
+
     Args:
         golds: golds of other seeds, besides the case's own. With them the interval covers how far the mean of so few
-            may be off, without them only the order of batches. How much one gold differs from the next is for the
-            tolerance to cover (on digits, four golds of a request took 237 to 345 steps).
-        repeats: how often each model relearns, in other orders of batches.
+            may be off as well. How much one gold differs from the next is for the tolerance to cover (on digits, four
+            golds of a request took 237 to 345 steps).
+        halves: how many random halves of the forgotten each model relearns.
         learning_rate: constant, a share of the recipe's peak.
         ceiling: the most steps; who needs more is known to need more.
-        samples: the most forgotten samples that are relearned, drawn at random from them.
-        seed: of batch orders, and of these samples.
+        samples: the most forgotten samples that halves are of, drawn at random.
+        seed: of these samples, the halves, and batch orders.
 
-    Source: Golatkar, Achille and Soatto 2020, "Eternal Sunshine of the Spotless Net" (re-learn time).
+    Source: Golatkar, Achille and Soatto 2020, "Eternal Sunshine of the Spotless Net" (re-learn time); McCarthy 1969,
+    "Pseudo-replication: Half samples", for the error.
     """
 
     golds: tuple[Trained, ...] = ()
-    repeats: int = 3
+    halves: int = 5
     learning_rate: float = 0.1
     ceiling: int = 400
     samples: int = 256
@@ -52,10 +56,11 @@ class Relearning(Measure):
     def __post_init__(self) -> None:
         object.__setattr__(self, "golds", tuple(self.golds))
         problems = Problems("cannot measure relearning")
-        problems.require(self.repeats >= 2, f"repeats={self.repeats} must be at least 2, for an interval")
-        for name in ("learning_rate", "ceiling", "samples"):
+        problems.require(self.halves >= 2, f"halves={self.halves} must be at least 2, for an interval")
+        for name in ("learning_rate", "ceiling"):
             value = getattr(self, name)
             problems.require(value > 0, f"{name}={value} must be positive")
+        problems.require(self.samples >= 2, f"samples={self.samples} must be at least 2, for halves")
         problems.raise_any()
 
     def problems_with(self, case: Case) -> list[str]:
@@ -75,10 +80,12 @@ class Relearning(Measure):
         assert case.peer is not None
         ours = self._runs(model, case)
         golds = [self._runs(gold, case) for gold in (case.peer, *self.golds)]
-        bound = case.tolerated.relearning
+        found, bound = head_start(ours, golds), case.tolerated.relearning
+        if len(case.forgotten) == 1:
+            found = replace(found, low=float("-inf"), high=float("inf"))  # one sample has no halves
         takes = "gold takes" if len(golds) == 1 else "golds take"
         remark = f"{_told(ours)} steps where {takes} {_told([run for runs in golds for run in runs])}"
-        return (Check("head start in relearning", head_start(ours, golds), -bound, bound, True, remark=remark),)
+        return (Check("head start in relearning", found, -bound, bound, True, remark=remark),)
 
     def _runs(self, model: Trained, case: Case) -> list[Descent]:
         """A model's descents, done once a case: controls and references are asked for often."""
@@ -86,41 +93,44 @@ class Relearning(Measure):
 
     def _descend(self, model: Trained, case: Case) -> list[Descent]:
         assert case.original is not None
-        chosen = case.once((self, "samples"), lambda: self._chosen(case.forgotten))
-        level = float(case.original.evaluate(chosen).losses.double().mean())
+        halves = case.once((self, "halves"), lambda: self._halves(case.forgotten))
         return [
             descend(
                 model,
-                chosen,
-                level=level,
+                half,
+                level=float(case.original.evaluate(half).losses.double().mean()),
                 ceiling=self.ceiling,
                 learning_rate=self.learning_rate,
-                seed=derive(self.seed, "relearning", repeat),
+                seed=derive(self.seed, "relearning", number),
             )
-            for repeat in range(self.repeats)
+            for number, half in enumerate(halves)
         ]
 
-    def _chosen(self, forgotten: Samples) -> Samples:
-        if len(forgotten) <= self.samples:
-            return forgotten
-        return forgotten.at(torch.randperm(len(forgotten), generator=generator(self.seed, "forgotten"))[: self.samples])
+    def _halves(self, forgotten: Samples) -> list[Samples]:
+        random = generator(self.seed, "halves of the forgotten")
+        drawn = torch.randperm(len(forgotten), generator=random)[: self.samples]
+        size = (len(drawn) + 1) // 2
+        return [forgotten.at(drawn[torch.randperm(len(drawn), generator=random)[:size]]) for _ in range(self.halves)]
 
 
 def head_start(ours: list[Descent], golds: list[list[Descent]]) -> Difference:
-    """One less the ratio of mean steps; its error is the ratio's, by the delta method."""
+    """One less the ratio of mean steps.
+
+    Args:
+        ours: of the model, one a half.
+        golds: of each gold, on the same halves.
+    """
     steps, theirs = _steps(ours), torch.stack([_steps(runs) for runs in golds])
-    expected, repeats = float(theirs.mean()), len(steps)
+    expected = float(theirs.mean())
     if expected == 0:
         return Difference(0.0, 0.0, float("-inf"), float("inf"))  # gold knows them as well: there is nothing to relearn
     ratio = float(steps.mean()) / expected
-    if len(golds) == 1:
-        # Equal orders of batches are pairs.
-        error = float((steps - ratio * theirs[0]).std()) / repeats**0.5 / expected
-        freedom = repeats - 1
-    else:
-        own, of_golds = float(steps.var()) / repeats, ratio**2 * float(theirs.mean(dim=1).var()) / len(golds)
-        error = (own + of_golds) ** 0.5 / expected
-        freedom = min(repeats, len(golds)) - 1
+    # The ratio's error by the delta method: over halves, and over golds.
+    variance, freedom = float((steps - ratio * theirs.mean(dim=0)).var()), len(steps) - 1
+    if len(golds) > 1:
+        variance += ratio**2 * float(theirs.mean(dim=1).var()) / len(golds)
+        freedom = min(freedom, len(golds) - 1)
+    error = variance**0.5 / expected
     reach = float(stats.t.ppf(0.975, freedom)) * error
     saved = 1 - ratio
     # Who was stopped would have taken longer.

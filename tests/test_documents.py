@@ -50,6 +50,7 @@ def blocks(document: str) -> str:
         ("docs/reserve.md", "25 twins"),
         ("docs/adversaries.md", "safer road"),
         ("docs/healing.md", "rounds"),
+        ("docs/audits.md", "head start in relearning: 8"),
     ],
 )
 def test_documents_run_from_the_wheel(document: str, words: str, installed: Path, tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_the_console_script_runs_from_the_wheel(installed: Path, tmp_path: Path)
     [
         "README.md",
         "CONTRIBUTING.md",
-        *(f"docs/{n}.md" for n in ("guide", "unlearners", "lab", "reserve", "planning", "healing")),
+        *(f"docs/{n}.md" for n in ("guide", "unlearners", "lab", "reserve", "planning", "healing", "audits")),
     ],
 )
 def test_links_lead_somewhere(document: str) -> None:

@@ -182,6 +182,17 @@ def test_checks_know_what_the_original_remembers(
     assert [check.memory for check in audit(gold, **parts, controls=False).forgetting] == [None, None]
 
 
+def test_what_was_trained_on_is_not_unseen(original: Trained, gold: Trained, digits: Parts) -> None:
+    samples, spares, _ = digits
+    with_twins = replace(gold, ids=(*gold.ids, *spares.ids[:3]))
+    with pytest.raises(BadInputError) as caught:
+        audit(original, forgotten=samples.only(samples.ids[:5]), unseen=spares + samples.only(gold.ids[-7:]))
+    assert caught.value.problems == ("7 of the unseen samples were trained on by the model; leave them out",)
+    forgotten = samples.only([i for i in samples.ids if i not in gold.ids])
+    with pytest.raises(BadInputError, match="3 of the unseen samples were trained on by gold_with_twins"):
+        audit(gold, forgotten=forgotten, unseen=spares, gold=gold, gold_with_twins=with_twins)
+
+
 def test_measures_are_asked_in_order_and_weak_ones_are_marked(
     gold: Trained, digits: Parts, hard: tuple[str, ...]
 ) -> None:

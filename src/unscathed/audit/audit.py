@@ -86,6 +86,10 @@ def audit(
     for name, model in golds.items():
         inside = set(model.ids) & set(forgotten.ids) if model is not None else set()
         problems.require(not inside, f"{name} was trained on {len(inside)} of the forgotten: it is not gold")
+    if unseen is not None:
+        for name, model in {"the model": trained, "the original": original, **golds}.items():
+            known = set(model.ids) & set(unseen.ids) if model is not None else set()
+            problems.require(not known, f"{len(known)} of the unseen samples were trained on by {name}; leave them out")
     # Measures may miss the same thing, which is named once.
     problems.extend(dict.fromkeys(problem for measure in measures for problem in measure.problems_with(case)))
     if controls:

@@ -69,15 +69,19 @@ def test_models_that_never_forgot_fail_and_so_does_the_control(models: Models) -
     assert verdict.forgetting[0].outcome == "fail"
     assert verdict.forgetting[0].of.value > 3 * verdict.forgetting[0].of.reference
     assert verdict.forgotten == "fail"
-    assert not judged(models.others, models).powerless, "the originals stand for the original"
+    # The originals stand for the original, and for one that only says that it forgot.
+    tried = {control.name: control.noticed for control in judged(models.others, models).controls}
+    assert tried == {"the original": True, "a no-op": True}
 
 
-def test_of_a_model_that_is_in_no_set_nothing_is_asked(models: Models) -> None:
+def test_of_a_model_that_is_in_no_set_nothing_is_known(models: Models) -> None:
     measure = Margins(models=models.others, golds=models.golds)
     random = RandomWeights().unlearn(models.originals[0], SAMPLES, CANARIES)
     verdict = audit(random, forgotten=SAMPLES.only(CANARIES), test=TEST, gold=models.golds[0], measures=[measure])
-    assert verdict.forgetting == ()
+    assert [check.outcome for check in verdict.forgetting] == ["not enough evidence", "pass"]
     assert verdict.forgotten == "not enough evidence"
+    assert "no other models were made like this one" in str(verdict)
+    assert verdict.to_json()["forgetting"][0]["value"] is None
 
 
 def test_what_is_missing_or_no_gold_is_named(models: Models) -> None:
@@ -91,7 +95,7 @@ def test_what_is_missing_or_no_gold_is_named(models: Models) -> None:
         audit(models.others[0], forgotten=SAMPLES.only(CANARIES), test=TEST, gold=models.golds[0], measures=[measure])
     for words in (
         "at least 4 golds, and there are 3",
-        "at least 2 originals",
+        "at least 2 originals, and there are 1",
         "1 of 3 golds were trained on forgotten samples",
         "some of models are the same model",
         "ratio=1 must be above 1",

@@ -153,7 +153,7 @@ def test_true_positives_are_told_with_their_resolution(digits: Digits) -> None:
     assert (permille.of.low, permille.of.high) == (-1, 1)
     assert "not enough evidence: this rate takes 1,000 unseen samples" in permille.remark
     assert percent.outcome == permille.outcome == "pass", "told, not judged"
-    strict = PerSampleMembership(shadows=digits.shadows, rates=(0.1, 0.001), tolerated=0.05)
+    strict = PerSampleMembership(shadows=digits.shadows, attack=Rmia(), rates=(0.1, 0.001), tolerated=0.05)
     judged = audit(
         digits.original,
         forgotten=digits.forgotten("canaries"),
@@ -180,14 +180,14 @@ def test_an_unlearner_that_did_nothing_fails_the_whole_audit(digits: Digits) -> 
 
 def test_what_is_missing_is_named(digits: Digits) -> None:
     forgotten, test = digits.forgotten("random"), digit_setup().test
-    measure = PerSampleMembership(shadows=digits.shadows, rates=(0.0,))
+    measure = PerSampleMembership(shadows=digits.shadows, attack=Rmia(), rates=(0.0,))
     gold = digits.gold("random")
     with pytest.raises(BadInputError, match=r"rates=.*\n.*give test=… or unseen=…"):
         audit(digits.original, forgotten=forgotten, measures=[measure])
     # Test samples were not among those that shadow models were drawn from.
     with pytest.raises(BadInputError, match="an online attack needs each to be inside of some"):
         audit(digits.original, forgotten=forgotten, test=test, gold=gold, measures=[measure])
-    offline = PerSampleMembership(shadows=digits.shadows, attack=Rmia(online=False))
+    offline = PerSampleMembership(shadows=digits.shadows)
     found = audit(digits.original, forgotten=forgotten, test=test, gold=gold, measures=[offline]).forgetting
     assert found[0].name == "offline RMIA AUC"
     others = fit_shadows(tiny_task(), Samples(torch.randn(20, 3), torch.arange(20) % 3), Recipe(steps=1), 2)

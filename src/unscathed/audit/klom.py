@@ -68,7 +68,7 @@ class Klom(NamedTuple):
         floor: of gold, nats, float64 [n].
         each: how many models a side were compared.
         bins: how many.
-        reach: half the 95 % interval of ``values.mean() - ratio * floor.mean()``.
+        error: the standard error of ``values.mean() - ratio * floor.mean()``.
         ratio: see `compare_klom`.
     """
 
@@ -76,14 +76,15 @@ class Klom(NamedTuple):
     floor: Tensor
     each: int
     bins: int
-    reach: float
+    error: float
     ratio: float
 
     @property
     def difference(self) -> Difference:
         """Mean KLOM against its mean floor; the interval is placed for a bound of ``(ratio - 1) * floor``."""
         value, floor = float(self.values.mean()), float(self.floor.mean())
-        return Difference(value, floor, value - floor - self.reach, value - floor + self.reach)
+        reach = float(stats.t.ppf(0.975, self.each - 1)) * self.error
+        return Difference(value, floor, value - floor - reach, value - floor + reach, self.error)
 
 
 def compare_klom(
@@ -138,4 +139,4 @@ def compare_klom(
         without.append(ours.mean() - ratio * theirs.mean())
     spread = torch.stack(without)
     error = float(((each - 1) / each * (spread - spread.mean()).square().sum()).sqrt())
-    return Klom(values, floor, each, count, float(stats.t.ppf(0.975, each - 1)) * error, ratio)
+    return Klom(values, floor, each, count, error, ratio)

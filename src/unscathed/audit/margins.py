@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,7 +11,8 @@ from torch import Tensor
 
 from unscathed.audit.case import Case
 from unscathed.audit.check import Check
-from unscathed.audit.klom import Klom, compare_klom
+from unscathed.audit.intervals import Difference
+from unscathed.audit.klom import compare_klom
 from unscathed.audit.measure import Measure
 from unscathed.samples import Samples
 from unscathed.training import Trained
@@ -21,7 +23,7 @@ class Margins(Measure):
     """KLOM: how far margins over several models are from those over gold models, against how far gold is from gold.
 
     It judges a way of unlearning, not one model: the model audited must be one of ``models``, all made the same way
-    from other seeds. Of a model that is neither one of them nor of ``originals``, nothing is asked.
+    from other seeds. Of a model that is neither one of them nor of ``originals``, nothing is known.
 
     What is judged is the mean over the forgotten. Retained and test samples are told: where they are far from gold's,
     the model behaves otherwise than a retrained one, which is no memory.
@@ -30,7 +32,8 @@ class Margins(Measure):
         models: unlearned (and healed), each from a seed of its own.
         golds: retrained without the forgotten, each from a seed of its own; at least twice as many as models, since
             one half is compared with the other.
-        originals: that never forgot, each from a seed of its own: the control.
+        originals: that never forgot, each from a seed of its own (those that ``models`` were made of): the control,
+            and needed where the audit is given the original.
         ratio: how many times its floor KLOM may be.
         bins: see `compare_klom`.
     """
@@ -50,8 +53,8 @@ class Margins(Measure):
         for name, least in (("models", 2), ("golds", 4)):
             if len(sets[name]) < least:
                 found.append(f"KLOM needs at least {least} {name}, and there are {len(sets[name])}")
-        if self.originals and len(self.originals) < 2:
-            found.append("KLOM needs at least 2 originals, or none")
+        if len(self.originals) < 2 and (self.originals or case.original is not None):
+            found.append(f"KLOM of the original needs at least 2 originals, and there are {len(self.originals)}")
         gone = set(case.forgotten.ids)
         inside = sum(not gone.isdisjoint(gold.ids) for gold in self.golds)
         if inside:
@@ -65,29 +68,31 @@ class Margins(Measure):
 
     def checks(self, model: Trained, case: Case) -> tuple[Check, ...]:
         """KLOM on the forgotten; then, told and not judged, on test and retained samples."""
-        models = self._made_like(model, case)
+        models = self._made_like(model)
         parts = {"the forgotten": case.forgotten, "test samples": case.test, "retained samples": case.retain}
         return tuple(
-            self._check(name, self._compared(models, part, case), judged=part is case.forgotten)
+            self._check(f"KLOM on {name}", models, part, case)
             for name, part in parts.items()
-            if models and part is not None and len(part)
+            if part is not None and len(part)
         )
 
-    def _made_like(self, model: Trained, case: Case) -> tuple[Trained, ...]:
-        if any(model is one for one in self.models):
-            return self.models
-        if model is case.original or any(model is one for one in self.originals):
-            return self.originals
+    def _made_like(self, model: Trained) -> tuple[Trained, ...]:
+        # A model that did nothing but claim that it forgot has the original's weights.
+        for models in (self.models, self.originals):
+            if any(model.weights is one.weights for one in models):
+                return models
         return ()
 
-    def _compared(self, models: tuple[Trained, ...], part: Samples, case: Case) -> Klom:
+    def _check(self, name: str, models: tuple[Trained, ...], part: Samples, case: Case) -> Check:
+        judged = part is case.forgotten
+        if not models:
+            unknown = Difference(math.nan, math.nan, -math.inf, math.inf)
+            return Check(name, unknown, None, 0.0 if judged else None, remark="no other models were made like this one")
         golds = case.once((self, "golds", part), lambda: _margins(self.golds, part))
-        return compare_klom(_margins(models, part), golds, bins=self.bins, ratio=self.ratio)
-
-    def _check(self, name: str, found: Klom, *, judged: bool) -> Check:
+        found = compare_klom(_margins(models, part), golds, bins=self.bins, ratio=self.ratio)
         of = found.difference
         return Check(
-            f"KLOM on {name}",
+            name,
             of,
             None,
             (self.ratio - 1) * of.reference if judged else None,

@@ -35,9 +35,9 @@ class Lira(Attack):
     Raises:
         BadInputError: there is no such variance.
 
-    Source: Carlini et al. 2022, "Membership Inference Attacks From First Principles", algorithm 1; the offline attack
-    is equation 4, the shared variance in section VI (there of all margins; here within samples, so that how much
-    samples differ from each other does not count as noise).
+    Source: Carlini et al. 2022, "Membership Inference Attacks From First Principles" (arXiv 2112.03570): algorithm 1,
+    its one-sided offline variant, and one variance for all samples where there are few models (there of all margins;
+    here of deviations within samples, so that how much samples differ from each other does not count as noise).
     """
 
     name = "LiRA"

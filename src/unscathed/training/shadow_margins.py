@@ -112,8 +112,8 @@ class ShadowMargins:
         Args:
             values: of what, [models, n]; by default the scores.
 
-        Source: Feldman and Zhang 2020, "What Neural Networks Memorize and Why", equation 1, with the subsets of half
-        the data of its section 2.
+        Source: Feldman and Zhang 2020, "What Neural Networks Memorize and Why", equation 1, estimated over random
+        subsets as they do (theirs hold 70 % of the data, ours half).
         """
         values = self.scores if values is None else values
         return self.statistics(values, inside=True).mean - self.statistics(values, inside=False).mean

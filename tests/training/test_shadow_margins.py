@@ -30,7 +30,6 @@ def test_who_was_inside_and_what_was_never_there_is_outside_of_all(margins: Shad
     for row, model in zip(margins.margins, shadows.models, strict=True):
         assert torch.equal(row[:40], model.evaluate(SAMPLES).margins.double())
     assert len(margins) == 52
-    assert torch.equal(margins.first(2).losses, margins.losses[:2])
 
 
 def test_statistics_are_those_of_each_sample_alone() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -77,11 +77,6 @@ class ShadowMargins:
 
     def __repr__(self) -> str:
         return f"ShadowMargins({len(self)} samples, {len(self.inside)} models)"
-
-    def first(self, models: int) -> ShadowMargins:
-        """What the first so many models make of the samples."""
-        parts = {name: getattr(self, name)[:models] for name in ("margins", "losses", "scores", "inside")}
-        return replace(self, **parts)
 
     @property
     def on_both_sides(self) -> Tensor:

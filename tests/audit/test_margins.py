@@ -101,3 +101,6 @@ def test_what_is_missing_or_no_gold_is_named(models: Models) -> None:
         "ratio=1 must be above 1",
     ):
         assert words in str(raised.value)
+    measure = Margins(models=models.others, golds=models.golds[1:])
+    with pytest.raises(BadInputError, match="is not among golds"):
+        audit(models.others[0], forgotten=SAMPLES.only(CANARIES), test=TEST, gold=models.golds[0], measures=[measure])

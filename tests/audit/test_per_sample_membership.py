@@ -23,13 +23,16 @@ from unscathed.adversaries import Memorised, Random, plant_canaries
 from unscathed.audit import (
     Attack,
     Check,
+    Difference,
     Lira,
     Observations,
     PerSampleMembership,
     PopulationMembership,
     Rmia,
     compare_membership,
+    membership_auc,
 )
+from unscathed.audit.per_sample_membership import against_golds
 
 ATTACKS = [Rmia(), Rmia(online=False), Lira(), Lira(online=False)]
 RECIPE = Recipe(epochs=20, batch_size=32)
@@ -162,6 +165,48 @@ def test_true_positives_are_told_with_their_resolution(digits: Digits) -> None:
         measures=[strict],
     ).forgetting
     assert [check.outcome for check in judged] == ["fail", "fail", "not enough evidence"]
+
+
+def test_golds_spread_counts_where_the_audits_gold_is_one_of_them(digits: Digits) -> None:
+    def auc(*golds: Trained) -> Difference:
+        measure = PerSampleMembership(shadows=digits.shadows, golds=golds)
+        return (
+            audit(
+                digits.original,
+                forgotten=digits.forgotten("random"),
+                unseen=digits.unseen,
+                gold=digits.gold("random"),
+                measures=[measure],
+            )
+            .forgetting[0]
+            .of
+        )
+
+    one, other = digits.golds["random"]
+    alone, both = auc(), auc(one, other)
+    assert auc(other) == auc(one) == alone
+    theirs = membership_auc(
+        *Rmia(online=False).attack(other, digits.shadows, digits.forgotten("random"), unseen=digits.unseen),
+        digits.forgotten("random").targets,
+        digits.unseen.targets,
+    )
+    assert both.reference == pytest.approx((alone.reference + theirs) / 2)
+    assert both.difference == pytest.approx(both.value - both.reference)
+    assert both.high - both.low > alone.high - alone.low
+    measure = PerSampleMembership(shadows=digits.shadows, golds=(digits.original,))
+    with pytest.raises(BadInputError, match="1 of 1 golds were trained on forgotten samples"):
+        audit(digits.original, forgotten=digits.forgotten("random"), unseen=digits.unseen, gold=one, measures=[measure])
+
+
+@pytest.mark.parametrize("golds", [3, 8])
+def test_one_more_gold_lies_within_the_interval_as_often_as_it_says(golds: int) -> None:
+    """Areas of golds drawn around one truth, and samples that add no error of their own."""
+    generator = torch.Generator().manual_seed(0)
+    held = 0
+    for draw in torch.randn(2000, golds + 1, generator=generator, dtype=torch.float64).tolist():
+        found = against_golds(Difference(draw[0], draw[1], draw[0] - draw[1], draw[0] - draw[1], 0.0), draw[1:])
+        held += found.low <= 0 <= found.high
+    assert 0.94 < held / 2000 < 0.96
 
 
 def test_an_unlearner_that_did_nothing_fails_the_whole_audit(digits: Digits) -> None:

@@ -30,8 +30,8 @@ class Margins(Measure):
 
     Args:
         models: unlearned (and healed), each from a seed of its own.
-        golds: retrained without the forgotten, each from a seed of its own; at least twice as many as models, since
-            one half is compared with the other.
+        golds: retrained without the forgotten, each from a seed of its own, the audit's own gold among them where it
+            has one; at least twice as many as models, since one half is compared with the other.
         originals: that never forgot, each from a seed of its own (those that ``models`` were made of): the control,
             and needed where the audit is given the original.
         ratio: how many times its floor KLOM may be.
@@ -59,6 +59,8 @@ class Margins(Measure):
         inside = sum(not gone.isdisjoint(gold.ids) for gold in self.golds)
         if inside:
             found.append(f"{inside} of {len(self.golds)} golds were trained on forgotten samples: they are not gold")
+        if case.peer is not None and not any(case.peer.weights is gold.weights for gold in self.golds):
+            found.append("what forgetting is compared with is not among golds: they were made some other way")
         for name, models in sets.items():
             if len({id(model) for model in models}) < len(models):
                 found.append(f"some of {name} are the same model; train each from a seed of its own")

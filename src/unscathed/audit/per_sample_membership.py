@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from scipy import stats
 from torch import Tensor
 
 from unscathed.audit.attack import Attack
 from unscathed.audit.case import Case
 from unscathed.audit.check import Check
+from unscathed.audit.intervals import Difference
 from unscathed.audit.measure import Measure
-from unscathed.audit.membership import compare_membership
+from unscathed.audit.membership import compare_membership, membership_auc
 from unscathed.audit.rmia import Rmia
 from unscathed.audit.roc import TruePositives, compare_true_positives, true_positives
 from unscathed.training import ShadowMargins, Shadows, Trained
@@ -30,12 +35,15 @@ class PerSampleMembership(Measure):
         shadows: trained with the model's recipe on halves of samples among which the forgotten are, and the unseen
             where the attack is online.
         attack: which one; by default offline RMIA, which asks nothing of the unseen and saw most on digits and MNIST.
+        golds: from several seeds, the audit's own gold among them; their spread is added to the interval, since one
+            gold's AUC differs from another's by more than samples tell. Without it they are passed over.
         rates: of false positives, at which true ones are told.
         tolerated: how much higher (and with gold, lower) the share of true positives may be; None to tell it only.
     """
 
     shadows: Shadows = field(repr=False)
     attack: Attack = field(default_factory=lambda: Rmia(online=False))
+    golds: tuple[Trained, ...] = field(default=(), repr=False)
     rates: tuple[float, ...] = (0.01, 0.001)
     tolerated: float | None = None
 
@@ -49,6 +57,9 @@ class PerSampleMembership(Measure):
         theirs, ours = (self.shadows.models[0].task.signature(), case.task.signature())
         if theirs != ours:
             return [*found, "the shadow models are of another task than the model audited"]
+        gone = set(case.forgotten.ids)
+        if inside := sum(not gone.isdisjoint(gold.ids) for gold in self.golds):
+            found.append(f"{inside} of {len(self.golds)} golds were trained on forgotten samples: they are not gold")
         parts = (ShadowMargins.of(self.shadows, part) for part in (case.forgotten, case.unseen))
         return [*found, *self.attack.problems_with(*parts)]
 
@@ -59,14 +70,10 @@ class PerSampleMembership(Measure):
         theirs, their_others = (
             (None, None) if peer is None else case.once((self, peer), lambda: self._scores(peer, case))
         )
-        compared = compare_membership(
-            ours,
-            others,
-            theirs,
-            their_others,
-            case.task.labels(case.forgotten.targets),
-            case.task.labels(case.unseen.targets),
-        )
+        labels = (case.task.labels(case.forgotten.targets), case.task.labels(case.unseen.targets))
+        compared = compare_membership(ours, others, theirs, their_others, *labels)
+        if peer is not None and any(peer.weights is gold.weights for gold in self.golds):
+            compared = against_golds(compared, case.once((self, "golds"), lambda: self._areas_of_golds(case)))
         remark = f"{self.attack!r} with {len(self.shadows.models)} shadow models"
         found = [Check(f"{self.attack} AUC", compared, None if peer is None else -bound, bound, remark=remark)]
         for rate in self.rates:
@@ -86,8 +93,31 @@ class PerSampleMembership(Measure):
             )
         return tuple(found)
 
+    def _areas_of_golds(self, case: Case) -> list[float]:
+        labels = (case.task.labels(case.forgotten.targets), case.task.labels(case.unseen.targets))
+        return [membership_auc(*self._scores(gold, case), *labels) for gold in self.golds]
+
     def _scores(self, model: Trained, case: Case) -> tuple[Tensor, Tensor]:
         return self.attack.attack(model, self.shadows, case.forgotten, unseen=case.unseen)
+
+
+def against_golds(compared: Difference, areas: Sequence[float]) -> Difference:
+    """A difference from one gold's area as one from several golds' mean, as wide as a further gold's would be.
+
+    The interval of samples and that of training (Student's, of one more draw beside so many) are added as squares.
+
+    Args:
+        compared: with one of the golds.
+        areas: of all of them.
+    """
+    count, mean = len(areas), statistics.fmean(areas)
+    if count < 2:
+        return compared
+    training = statistics.stdev(areas) * (1 + 1 / count) ** 0.5
+    reach = math.hypot((compared.high - compared.low) / 2, float(stats.t.ppf(0.975, count - 1)) * training)
+    difference = compared.value - mean
+    error = math.hypot(compared.standard_error, training)
+    return Difference(compared.value, mean, difference - reach, difference + reach, error)
 
 
 def _resolution(found: TruePositives, unseen: int) -> str:

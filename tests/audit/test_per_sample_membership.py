@@ -14,6 +14,7 @@ from unscathed import (
     Samples,
     ShadowMargins,
     Shadows,
+    Sisa,
     Trained,
     audit,
     fit,
@@ -209,6 +210,21 @@ def test_one_more_gold_lies_within_the_interval_as_often_as_it_says(golds: int) 
     assert 0.94 < held / 2000 < 0.96
 
 
+def test_an_ensemble_is_attacked_with_single_shadow_models(digits: Digits) -> None:
+    unlearner = Sisa(shards=2, slices=1)
+    sisa = unlearner.fit(digits.original.task, digits.samples, RECIPE)
+    ids = digits.requests["canaries"]
+    verdict = audit(
+        sisa,
+        forgotten=digits.forgotten("canaries"),
+        unseen=digits.unseen,
+        gold=digits.gold("canaries"),
+        same_procedure=unlearner.unlearn(sisa, digits.samples, ids),
+        measures=[PerSampleMembership(shadows=digits.shadows)],
+    )
+    assert verdict.forgetting[0].outcome == "fail"
+
+
 def test_an_unlearner_that_did_nothing_fails_the_whole_audit(digits: Digits) -> None:
     unlearned = NoOp().unlearn(digits.original, digits.samples, digits.requests["memorised"])
     verdict = audit(
@@ -235,6 +251,8 @@ def test_what_is_missing_is_named(digits: Digits) -> None:
     offline = PerSampleMembership(shadows=digits.shadows)
     found = audit(digits.original, forgotten=forgotten, test=test, gold=gold, measures=[offline]).forgetting
     assert found[0].name == "offline RMIA AUC"
+    with pytest.raises(BadInputError, match="there are no forgotten samples"):
+        audit(digits.original, forgotten=forgotten.only([]), unseen=test, measures=[offline])
     others = fit_shadows(tiny_task(), Samples(torch.randn(20, 3), torch.arange(20) % 3), Recipe(steps=1), 2)
     with pytest.raises(BadInputError, match="of another task"):
         audit(digits.original, forgotten=forgotten, unseen=test, measures=[PerSampleMembership(shadows=others)])

@@ -10,8 +10,9 @@ from unscathed.samples import Samples
 def plant_canaries(samples: Samples, count: int, *, seed: int = 0) -> tuple[Samples, tuple[str, ...]]:
     """Give some samples wrong labels, so that forgetting can be tested where there certainly is memory.
 
-    No other sample bears a canary out: a model that knows its label was trained on it, and has not forgotten it. They
-    are for tests of unlearners, on models that will not be served.
+    No other sample bears a canary out: a model that knows its label was trained on it, and has not forgotten it. A
+    model that is trained briefly gets none of them right, and per-sample attacks still see that it met them. They are
+    for tests of unlearners, on models that will not be served.
 
     Args:
         samples: with classes as targets; not changed.

@@ -18,6 +18,8 @@ from unscathed.audit.measure import Measure
 from unscathed.audit.membership import compare_membership, membership_auc
 from unscathed.audit.rmia import Rmia
 from unscathed.audit.roc import TruePositives, compare_true_positives, true_positives
+from unscathed.ensemble import EnsembleTask
+from unscathed.task import Task
 from unscathed.training import ShadowMargins, Shadows, Trained
 
 
@@ -54,8 +56,9 @@ class PerSampleMembership(Measure):
         found = [f"rates={self.rates} must lie between 0 and 1"] if not all(0 < rate < 1 for rate in self.rates) else []
         if not len(case.unseen):
             return [*found, "membership needs samples that were never seen; give test=… or unseen=…"]
-        theirs, ours = (self.shadows.models[0].task.signature(), case.task.signature())
-        if theirs != ours:
+        if not len(case.forgotten):
+            return found
+        if _single(self.shadows.models[0].task).signature() != _single(case.task).signature():
             return [*found, "the shadow models are of another task than the model audited"]
         gone = set(case.forgotten.ids)
         if inside := sum(not gone.isdisjoint(gold.ids) for gold in self.golds):
@@ -99,6 +102,11 @@ class PerSampleMembership(Measure):
 
     def _scores(self, model: Trained, case: Case) -> tuple[Tensor, Tensor]:
         return self.attack.attack(model, self.shadows, case.forgotten, unseen=case.unseen)
+
+
+def _single(task: Task) -> Task:
+    """The task of one model: single shadow models serve for an ensemble too."""
+    return task.task if isinstance(task, EnsembleTask) else task
 
 
 def against_golds(compared: Difference, areas: Sequence[float]) -> Difference:

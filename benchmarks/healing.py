@@ -1,12 +1,12 @@
 """What healing reaches and what it costs, beside gold: the targets that this project set itself, and the figures.
 
-    python benchmarks/healing.py [--dataset mnist] [--samples 12000] [--seeds 5] [--work FOLDER] [--json FILE]
+    python benchmarks/healing.py [--dataset mnist] [--samples 8000] [--seeds 5] [--work FOLDER] [--json FILE]
 
 For every seed an original, and gold for each request; a request names 5 % of the training samples, at random or chosen
 by `ParameterAware`, the same for all seeds, so that margins can be compared over seeds (KLOM). Each unlearner answers,
 each answer is healed: for 5 % of gold's steps on retained samples and twins, on retained samples alone (the control),
-on twins alone, and for N/2 epochs; from collapse for 10 %. Rows go to ``--json`` as they come, and models to
-``--work``: stopped, it goes on where it was. The data is looked for in the folder named by UNSCATHED_DATA.
+on twins alone, watchfully, and for N/2 epochs; from collapse for 10 %. Rows go to ``--json`` as they come, and models
+to ``--work``: stopped, it goes on where it was. The data is looked for in the folder named by UNSCATHED_DATA.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -26,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scipy import stats
 from torch import Tensor
 
+from healing_targets import Row, table, targets
 from unscathed import (
     Cosine,
     Features,
@@ -42,11 +41,13 @@ from unscathed import (
     SpareSet,
     Trained,
     Unlearner,
+    Watchful,
     audit,
     fit,
 )
 from unscathed.adversaries import BlindView, ParameterAware, ParameterView, Random
 from unscathed.audit import Rmia, compare_klom, compare_membership
+from unscathed.healing import HealingMethod
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import Setup, setup
 from unscathed.training import Shadows, fit_shadows
@@ -67,14 +68,13 @@ COLLAPSES: dict[str, Unlearner] = {
 SHARE = 0.05
 """Of the training samples, what a request names."""
 SHADOWS = 8
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Healing:
     """One way of healing: the healer, and its steps as a share of gold's."""
 
-    healer: Callable[[int], Healer]
+    healer: Callable[[int], HealingMethod]
     share: float
 
 
@@ -87,6 +87,8 @@ HEALINGS = {
     "retain, 5 %": healing("retain", 0.05),
     "twins, 5 %": healing("twins", 0.05),
     "retain+twins, N/2": healing("retain+twins", 0.5),
+    # What it takes to look and to take turns comes on top.
+    "watchful, 5 %": Healing(lambda steps: Watchful(healer=Healer(steps=steps)), 0.05),
 }
 FROM_COLLAPSE = {
     "retain+twins, 10 %": healing("retain+twins", 0.1),
@@ -143,11 +145,13 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--samples", type=int, default=12_000)
+    parser.add_argument("--samples", type=int, default=8_000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--work", type=Path, help="where models are kept; without, they are not")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    if arguments.seeds < 2:
+        parser.error("--seeds must be at least 2, or there is nothing to compare margins over")
     root = os.environ.get("UNSCATHED_DATA")
     if arguments.dataset != "digits" and not (root and (Path(root) / arguments.dataset).is_dir()):
         sys.exit(f"no {arguments.dataset}: set UNSCATHED_DATA to the folder that has it")
@@ -264,7 +268,14 @@ def answers(
     for healing, how in healings.items():
         healer = how.healer(max(1, round(how.share * gold.history[0].steps)))
         started = time.perf_counter()
-        healed = healer.heal(unlearned, retain=retain, twins=twins.samples)
+        healed = healer.heal(
+            unlearned,
+            retain=retain,
+            twins=twins.samples,
+            before=original if healer.needs_before else None,
+            held_out=unseen if healer.needs_held_out else None,
+            forgotten=forgotten if healer.needs_forgotten else None,
+        )
         seconds = took + matched + time.perf_counter() - started
         yield measured(healed, healing, seconds, healed.history[-1].steps)
 
@@ -321,108 +332,12 @@ def klom_of(bench: Bench, rows: list[Row], seeds: int) -> list[Row]:
     return found
 
 
-def targets(record: dict[str, Any]) -> list[Row]:
-    """Each target beside its figure: the worst of the means over seeds, and how many combinations reach it."""
-    rows = record["rows"]
-    whole = {c: [r["score"] - r["gold_score"] for r in of] for c, of in grouped(rows).items()}
-
-    def gains(healing: str, over: str) -> dict[tuple[str, ...], list[float]]:
-        found = {}
-        for (request, name, how), of in grouped(rows).items():
-            if how == healing:
-                control = {
-                    r["seed"]: r["score"]
-                    for r in rows
-                    if (r["request"], r["unlearner"], r["healing"]) == (request, name, over)
-                }
-                found[request, name] = [r["score"] - control[r["seed"]] for r in of]
-        return found
-
-    def utility(healing: str, least: float) -> Row:
-        means = {c[:2]: statistics.fmean(d) for c, d in whole.items() if c[2] == healing}
-        return at_least(f"healed minus gold, {healing}, points", least, means)
-
-    twins = {**gains("retain+twins, 5 %", "retain, 5 %"), **gains("retain+twins, 10 %", "retain, 10 %")}
-    all_gains = [g for of in twins.values() for g in of]
-    member = {
-        c: statistics.fmean(r["gold_rmia_low"] <= r["rmia"] <= r["gold_rmia_high"] for r in of)
-        for c, of in grouped(rows).items()
-    }
-    ratios = {(k["request"], k["unlearner"], k["healing"]): k["ratio"] for k in record["klom"]}
-    main = ("retain+twins, 5 %", "retain+twins, 10 %")
-    times = {
-        c[:2]: statistics.median(r["seconds"] / r["gold_seconds"] for r in of)
-        for c, of in grouped(rows).items()
-        if c[2] == main[0]
-    }
-    alone = {c: statistics.fmean(g) for c, g in gains("twins, 5 %", "retain, 5 %").items()}
-    return [
-        utility(main[0], -0.5),
-        utility("retain+twins, N/2", -0.1),
-        utility(main[1], -1.0),
-        at_least(
-            "share of seeds with RMIA's AUC in gold's interval", 1.0, {c: m for c, m in member.items() if c[2] in main}
-        ),
-        at_most("KLOM of the forgotten over gold's floor", 1.5, {c: m for c, m in ratios.items() if c[2] in main}),
-        {
-            "target": "what twins add to retained samples, points",
-            "bound": None,
-            "worst": statistics.fmean(all_gains),
-            "reach": reach(all_gains),
-            "met": None,
-            "of": len(twins),
-        },
-        at_least("twins alone minus retained alone, 5 %, points", -1.5, alone),
-        at_most("seconds from request to audited model over retraining", 0.10, times),
-    ]
-
-
-def grouped(rows: list[Row]) -> dict[tuple[str, str, str], list[Row]]:
-    found: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        found.setdefault((row["request"], row["unlearner"], row["healing"]), []).append(row)
-    return found
-
-
-def at_least(target: str, bound: float, figures: dict[Any, float]) -> Row:
-    worst = min(figures, key=lambda c: figures[c])
-    met = sum(figure >= bound for figure in figures.values())
-    return {
-        "target": target,
-        "bound": bound,
-        "worst": figures[worst],
-        "where": list(worst),
-        "met": met,
-        "of": len(figures),
-    }
-
-
-def at_most(target: str, bound: float, figures: dict[Any, float]) -> Row:
-    found = at_least(target, -bound, {c: -figure for c, figure in figures.items()})
-    return {**found, "bound": bound, "worst": -found["worst"]}
-
-
-def reach(values: list[float]) -> float:
-    """Half the 95 % interval of a mean."""
-    return float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
-
-
 def shown(row: Row) -> str:
     return (
         f"seed {row['seed']}  {row['request']:9}  {row['unlearner']:24}  {row['healing']:19}  test {row['score']:5.2f} "
         f"(gold {row['gold_score']:5.2f})  forgotten {row['forget_score']:5.1f} ({row['gold_forget_score']:5.1f})  "
         f"RMIA {row['rmia']:.3f} ({row['gold_rmia']:.3f})  {row['seconds']:5.1f} s"
     )
-
-
-def table(found: list[Row]) -> str:
-    """Target and figure side by side."""
-    lines = [f"{'':62}{'target':>8}{'worst':>9}{'met':>9}   where"]
-    for row in found:
-        bound = "" if row["bound"] is None else f"{row['bound']:g}"
-        met = f"±{row['reach']:.3f}" if row["met"] is None else f"{row['met']}/{row['of']}"
-        lines.append(f"{row['target']:62}{bound:>8}{row['worst']:9.3f}{met:>9}   {', '.join(row.get('where', []))}")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import torch
 from tests.support import blobs, tiny_task, trained_by_hand
 
 from unscathed import BadInputError, Healer, Retrain, Samples, Tolerance, Trained, audit
-from unscathed.audit import Case, Check, Control, Controls, Difference, Measure, Verdict
+from unscathed.audit import Case, Check, Control, Controls, Difference, Measure, ScoreOnForgotten, Utility, Verdict
 from unscathed.audit.controls import no_op, overfit_model, random_model
 
 Parts = tuple[Samples, Samples, Samples]
@@ -74,6 +74,14 @@ def test_nothing_passes_a_measure_that_passes_everything(gold: Trained, parts: d
     assert "a random model, which knows nothing, does not fail this either: these checks cannot tell" in str(found)
     trusting = audit(gold, **parts, measures=[Blind(), BlindToUtility()], controls=False)  # type: ignore[arg-type]
     assert (trusting.whole, trusting.forgotten, trusting.controls) == ("pass", "pass", ())
+
+
+def test_a_question_that_no_measure_asks_has_no_controls(gold: Trained, parts: dict[str, object]) -> None:
+    found = audit(gold, **parts, measures=[Utility()])  # type: ignore[arg-type]
+    assert [control.name for control in found.controls] == ["a random model"]
+    assert (found.whole, found.forgotten, found.powerless) == ("pass", "not enough evidence", False)
+    found = audit(gold, **parts, measures=[ScoreOnForgotten()])  # type: ignore[arg-type]
+    assert [control.name for control in found.controls] == ["the original", "a no-op"]
 
 
 def test_a_failure_needs_no_control() -> None:

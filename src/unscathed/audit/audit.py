@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from unscathed.audit.case import Case
 from unscathed.audit.check import Check
-from unscathed.audit.controls import Control, Controls
+from unscathed.audit.controls import ORIGINAL, Control, Controls
 from unscathed.audit.measure import Measure, Question
 from unscathed.audit.population_membership import PopulationMembership
 from unscathed.audit.score_on_forgotten import ScoreOnForgotten
 from unscathed.audit.tolerance import Tolerance
 from unscathed.audit.utility import Utility
-from unscathed.audit.verdict import ORIGINAL, Verdict
+from unscathed.audit.verdict import Verdict
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Trained
@@ -97,12 +97,9 @@ def audit(
     problems.raise_any()
 
     tried = tuple(_try(controls, measures, trained, case)) if controls else ()
-    forgetting = _ask("forgetting", measures, trained, case)
-    if controls and original is not None:
-        forgetting = _beside_memory(forgetting, tried[0].checks)
     return Verdict(
         utility=_ask("utility", measures, trained, case),
-        forgetting=forgetting,
+        forgetting=_beside_memory(_ask("forgetting", measures, trained, case), tried),
         utility_reference="the original" if gold is None else "gold",
         forgetting_reference=(
             "unseen samples" if case.peer is None else "gold" if same_procedure is None else "its own retraining"
@@ -117,9 +114,7 @@ def audit(
 
 
 def _try(controls: Controls, measures: Sequence[Measure], trained: Trained, case: Case) -> Iterator[Control]:
-    """The controls, the original first."""
-    if case.original is not None:
-        yield Control(ORIGINAL, "forgetting", _ask("forgetting", measures, case.original, case))
+    """The controls, and what the measures find of each; those whose question no measure asks are left out."""
     for name, question, model in controls.models(trained, case):
         checks = _ask(question, measures, model, case)
         if checks:
@@ -138,9 +133,12 @@ def _beside(gold: Trained, measures: Sequence[Measure], trained: Trained, case: 
     )
 
 
-def _beside_memory(checks: tuple[Check, ...], original: tuple[Check, ...]) -> tuple[Check, ...]:
-    """The checks, each with the original's memory."""
-    return tuple(replace(check, memory=of.of.difference) for check, of in zip(checks, original, strict=True))
+def _beside_memory(checks: tuple[Check, ...], controls: tuple[Control, ...]) -> tuple[Check, ...]:
+    """The checks, each with what the original shows on it, where that was tried."""
+    for control in controls:
+        if control.name == ORIGINAL:
+            return tuple(replace(c, memory=of.of.difference) for c, of in zip(checks, control.checks, strict=True))
+    return checks
 
 
 def _ask(question: Question, measures: Sequence[Measure], model: Trained, case: Case) -> tuple[Check, ...]:

@@ -14,6 +14,9 @@ from unscathed.problems import Problems
 from unscathed.training import Event, Trained, state_of
 from unscathed.training.seeds import derive, seeded
 
+ORIGINAL = "the original"
+"""The control of every audit that is given the model before unlearning."""
+
 
 @dataclass(frozen=True)
 class Control:
@@ -81,12 +84,14 @@ class Controls:
         return [f"the control {' and '.join(wanted)} start from the original; give original=…"]
 
     def models(self, trained: Trained, case: Case) -> Iterator[tuple[str, Question, Trained]]:
-        """Each control's name, the question that it must fail, and the model.
+        """Each control's name, the question that it must fail, and the model; the original is the first.
 
         Args:
             trained: the model audited, whose kind the random one is of.
             case: what it is judged by.
         """
+        if case.original is not None:
+            yield ORIGINAL, "forgetting", case.original
         if self.random:
             yield "a random model", "utility", random_model(trained, derive(self.seed, "random control"))
         if case.original is None:

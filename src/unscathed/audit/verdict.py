@@ -6,11 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from unscathed.audit.check import Check, Outcome
-from unscathed.audit.controls import Control
+from unscathed.audit.controls import ORIGINAL, Control
 from unscathed.audit.measure import Question
-
-ORIGINAL = "the original"
-"""The control that every audit has which is given the model before unlearning."""
 
 
 @dataclass(frozen=True)

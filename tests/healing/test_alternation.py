@@ -3,7 +3,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
-from tests.support import NoOp
+from tests.support import NoOp, RandomWeights
 
 from unscathed import (
     BadInputError,
@@ -131,13 +131,22 @@ def test_turns_repeat_themselves(case: Case) -> None:
     assert any(not torch.equal(one.weights[n], third.weights[n]) for n in one.weights)
 
 
-def test_a_turn_may_retrain(case: Case) -> None:
-    """Any unlearner serves; the strongest forgets at once, and its price is above the ceiling."""
-    settings = {"forgotten": case.forgotten, "signal": case.signal, "retain": case.left}
-    dear = Alternation(unlearner=Retrain()).heal(case.healed, **settings)  # type: ignore[arg-type]
-    assert dear.history[-1].details["turns"] == 0
-    paid = Alternation(unlearner=Retrain(), ceiling=2.0, rounds=1).heal(case.healed, **settings)  # type: ignore[arg-type]
+def test_any_unlearner_serves(case: Case) -> None:
+    """The strongest forgets in one turn, at a price that is above the ordinary ceiling."""
+    paid = Alternation(unlearner=Retrain(), ceiling=2.0, rounds=1).heal(
+        case.healed, forgotten=case.forgotten, signal=case.signal, retain=case.left
+    )
     assert (paid.history[-1].details["turns"], paid.history[-1].details["forgotten"]) == (1, True)
+    assert paid.history[-1].steps > 0.9 * case.healed.history[0].steps
+
+
+def test_turns_may_not_ruin_the_model(case: Case) -> None:
+    kept = Alternation(unlearner=RandomWeights()).heal(
+        case.healed, forgotten=case.forgotten, signal=case.signal, retain=case.left
+    )
+    assert (kept.history[-1].details["turns"], kept.history[-1].details["forgotten"]) == (0, False)
+    assert kept.history[-1].steps > 0, "it was tried, and paid for"
+    assert all(torch.equal(kept.weights[n], case.healed.weights[n]) for n in kept.weights)
 
 
 def test_what_is_missing_is_named(case: Case, digits: Digits) -> None:

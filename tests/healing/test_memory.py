@@ -147,7 +147,7 @@ def test_a_task_without_classes_is_told_by_its_scores() -> None:
     targets = inputs[:, 0] + torch.randn(120, generator=generator, dtype=torch.float64)
     samples = Samples(inputs, targets)
     retain, forgotten, unseen = (samples.at(torch.arange(*r)) for r in ((0, 30), (30, 40), (40, 120)))
-    recipe = Recipe(steps=600, batch_size=40, learning_rate=0.05, weight_decay=0.0, precision="float32")
+    recipe = Recipe(steps=200, batch_size=40, learning_rate=0.1, weight_decay=0.0, precision="float32")
     original = fit(Ridge(30), retain + forgotten, recipe, seed=0)
     gold = fit(Ridge(30), retain, recipe, seed=0)
     signal = MemorySignal.fit(original, retain=retain, unseen=unseen)

@@ -70,11 +70,12 @@ class Alternation:
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Trained:
-        """Take turns until nothing is remembered or a limit is reached; returns a new model, turns as one event.
+        """Take turns until nothing is remembered or a limit is reached; returns a new model.
 
-        The event's ``details`` say what was remembered at first and after each turn (``"memory"``: score, expected
-        score, interval of the difference), and whether it is ``"forgotten"``, for an escalation to take over where it
-        is not. The model of the turn that comes nearest to what is expected is returned.
+        All turns are one event of its history, whose ``details`` say what was remembered at first and after each turn
+        (``"memory"``: score, expected score, interval of the difference), and whether it is ``"forgotten"``, for an
+        escalation to take over where it is not. The model of the turn that comes nearest to what is expected is
+        returned.
 
         Args:
             healed: the model, healed once; it is not changed.

@@ -146,11 +146,11 @@ AS_THEY_ARE: dict[str, Callable[[Collapsed], Trained]] = {
 
 
 def measure(
-    case: str, samples: int, seed: int, data: str | None, *, escalate: bool, known: dict[str, Any]
+    case: str, samples: int, tests: int, seed: int, data: str | None, *, escalate: bool, known: dict[str, Any]
 ) -> dict[str, Any]:
     """One seed's run; what is known of it already is not measured again."""
     made, recipe = setting(case, data)
-    test = made.test.at(torch.arange(min(TEST, len(made.test))))
+    test = made.test.at(torch.arange(min(tests, len(made.test))))
     part = made.samples
     if samples < len(part):
         _, part = part.split(reserve=samples, seed=seed)
@@ -261,6 +261,7 @@ def main() -> None:
     parser.add_argument("--case", nargs="+", default=["mnist"], choices=["digits", "mnist", "mnist-plain", "cifar10"])
     parser.add_argument("--samples", type=int, default=4000, help="training samples and spares, drawn anew each seed")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--test", type=int, default=TEST, help="test images; on CIFAR-10 they take most of the time")
     parser.add_argument("--escalate", action="store_true", help="heal by Escalation, in place of single ways")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
@@ -268,6 +269,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     for case in args.case:
         command = f"python experiments/collapse.py --case {case} --samples {args.samples} --seeds {args.seeds}"
+        command += f" --test {args.test}" if args.test != TEST else ""
         command += " --escalate" if args.escalate else ""
         place = args.out / f"collapse-{case}{'-escalation' if args.escalate else ''}.json"
         record: dict[str, Any] = json.loads(place.read_text()) if place.exists() else {}
@@ -280,7 +282,7 @@ def main() -> None:
                 continue
             started = time.perf_counter()
             data = os.environ.get("UNSCATHED_DATA")
-            run = measure(case, args.samples, seed, data, escalate=args.escalate, known=known)
+            run = measure(case, args.samples, args.test, seed, data, escalate=args.escalate, known=known)
             record["runs"][seed : seed + 1] = [run]
             record["summary"] = summarised(record["runs"])
             write_atomically(place, (json.dumps(record, indent=1) + "\n").encode())

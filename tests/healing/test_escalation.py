@@ -23,7 +23,7 @@ from unscathed import (
     fit,
 )
 from unscathed.healing import Escalation, Heal, Repair, Resume, Rung, StartOver
-from unscathed.healing.rungs import Case
+from unscathed.healing.case import Case
 
 RECIPE = Recipe(epochs=20, batch_size=8)
 SAMPLES = blobs(60)
@@ -255,7 +255,7 @@ def test_shards_start_over_in_their_layout(sharded: Trained) -> None:
 
 
 def test_shards_are_healed_for_what_was_expected(sharded: Trained) -> None:
-    rungs = (Heal(share=0.001), Heal(share=0.06), Repair(share=0.035))
+    rungs = (Heal(share=0.001), Heal(share=0.06), Repair(share=0.035, recalibrated=True))
     healed = Escalation(rungs=rungs, enough=lambda _: False).heal(sharded, retain=RETAIN, twins=TWINS)
     assert [told["steps"] for told in climbed(healed)] == [told["expected_steps"] for told in climbed(healed)]
     assert climbed(healed)[0]["steps"] == 2

@@ -102,6 +102,12 @@ def test_statistics_are_not_taken_of_the_forgotten() -> None:
     assert len(set(twice.ids)) == len(twice.ids)
 
 
+def test_shards_are_not_tied_together_by_their_statistics() -> None:
+    sharded = Sisa(shards=2, slices=1).fit(TASK, doubles(SAMPLES), Recipe(epochs=1), seed=0)
+    with pytest.raises(BadInputError, match="in shards, and statistics of all samples would tie them together"):
+        recalibrate(sharded, retain=doubles(SAMPLES))
+
+
 def test_reset_layers_are_fresh_and_the_rest_stays() -> None:
     trained = trained_by_hand(TASK, doubles(RETAIN))
     trained = replace(trained, weights={n: w + 3 for n, w in trained.weights.items()})

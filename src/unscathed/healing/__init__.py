@@ -2,6 +2,7 @@
 
 from unscathed.healing.alternation import Alternation
 from unscathed.healing.base import HealingMethod
+from unscathed.healing.case import Case
 from unscathed.healing.consolidation import Consolidation, Wear, consolidate
 from unscathed.healing.damage import Damage, diagnose
 from unscathed.healing.escalation import Escalation
@@ -19,6 +20,7 @@ from unscathed.healing.watchful import Watchful
 __all__ = [
     "AllLayers",
     "Alternation",
+    "Case",
     "Consolidation",
     "Damage",
     "Distillation",

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from unscathed.healing.case import Case
 from unscathed.healing.healer import Healer
-from unscathed.healing.rungs import Case, StartOver
+from unscathed.healing.rungs import StartOver
 from unscathed.problems import Problems, some
 from unscathed.samples import Samples
 from unscathed.training import Callback, Evaluation, Event, Trained

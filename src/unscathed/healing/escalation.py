@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from unscathed.healing.base import HealingMethod
+from unscathed.healing.case import Case
 from unscathed.healing.healer import Healer
-from unscathed.healing.rungs import Case, Heal, Repair, Resume, Rung, StartOver
+from unscathed.healing.rungs import Heal, Repair, Resume, Rung, StartOver
 from unscathed.problems import BadInputError, Problems, some
 from unscathed.samples import Samples
 from unscathed.training import Callback, DivergedError, Event, Trained

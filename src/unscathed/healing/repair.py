@@ -46,7 +46,7 @@ def recalibrate(
         seed: which of them; by default the model's own.
 
     Raises:
-        BadInputError: there are too few samples, or retained ones that are not the model's.
+        BadInputError: there are too few samples, or retained ones that are not the model's, or it is in shards.
     """
     started = time.perf_counter()
     model = trained.model()
@@ -95,7 +95,7 @@ def reset_layers(trained: Trained, names: Iterable[str], *, seed: int | None = N
         BadInputError: there are no such layers.
     """
     wanted = _names(names)
-    _check_names("cannot reset layers", trained, wanted)
+    _problems_with("cannot reset layers", trained, wanted).raise_any()
     seed = derive(trained.seed if seed is None else seed, "reset", len(trained.history))
     with seeded(seed, "initialisation"):
         fresh = state_of(trained.task.build())
@@ -119,7 +119,7 @@ def graft_layers(trained: Trained, record: Trained, names: Iterable[str], *, all
         BadInputError: there are no such layers, the models are not built alike, or the record may remember.
     """
     wanted = _names(names)
-    problems = _check_names("cannot graft layers", trained, wanted, raise_any=False)
+    problems = _problems_with("cannot graft layers", trained, wanted)
     problems.extend(built_unlike(trained, record))
     remembered = len(set(record.ids) - set(trained.ids))
     problems.require(
@@ -153,7 +153,7 @@ def _names(names: Iterable[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def _check_names(what: str, trained: Trained, names: list[str], *, raise_any: bool = True) -> Problems:
+def _problems_with(what: str, trained: Trained, names: list[str]) -> Problems:
     problems = Problems(what)
     problems.require(bool(names), "no layers are named; where nothing is destroyed, there is nothing to mend")
     unknown = [name for name in names if not any(w.startswith(f"{name}.") for w in trained.weights)]
@@ -162,8 +162,6 @@ def _check_names(what: str, trained: Trained, names: list[str], *, raise_any: bo
         f"the model has no layers with weights named {some(unknown)}; it has "
         f"{some(dict.fromkeys(w.rpartition('.')[0] for w in trained.weights))}",
     )
-    if raise_any:
-        problems.raise_any()
     return problems
 
 
@@ -178,6 +176,10 @@ def _exchanged(trained: Trained, names: list[str], source: State, by: str, detai
 def _at_hand(trained: Trained, retain: Samples | None, twins: Samples | None) -> Samples:
     """Both, each once."""
     problems = Problems("cannot recalibrate")
+    problems.require(
+        not trained.shards,
+        "the model is in shards, and statistics of all samples would tie them together; a Healer keeps them apart",
+    )
     parts = [part for part in (retain, twins) if part is not None and len(part)]
     problems.require(
         sum(map(len, parts)) > 1, "statistics are of at least two samples; give retain=…, twins=…, or both"

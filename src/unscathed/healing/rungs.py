@@ -6,10 +6,10 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 from unscathed.ensemble import EnsembleTask
+from unscathed.healing.case import Case, stage_recipe, stage_steps
 from unscathed.healing.damage import diagnose
 from unscathed.healing.healer import Healer
 from unscathed.healing.repair import (
@@ -20,92 +20,10 @@ from unscathed.healing.repair import (
     reset_layers,
 )
 from unscathed.problems import Problems
-from unscathed.samples import Samples
-from unscathed.training import Callback, Event, Recipe, Trained, fit, tune
+from unscathed.training import Callback, Event, Trained, fit, tune
 from unscathed.training.seeds import derive
-from unscathed.unlearners.costs import stage_epochs
-from unscathed.unlearners.layouts import Layout, flat, without
+from unscathed.unlearners.layouts import flat
 from unscathed.unlearners.sisa import Sisa, join_members, member_of
-
-COLLAPSE = 0.3
-"""Beyond which loss of score, as a share of `Task.score_range`, a model counts as collapsed."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """What a rung has to work with.
-
-    Args:
-        unlearned: the model as it was unlearned.
-        reached: the best that rungs before have made of it; at first, itself.
-        before: the model before unlearning, to compare with; None where it is not kept.
-        retain: the samples that stay, none of them among the twins; None where they are not at hand.
-        twins: the spares that stand in for the forgotten; None for none.
-        seed: of what is drawn at random.
-        remembers: whether ``reached`` shows memory of the forgotten.
-    """
-
-    unlearned: Trained
-    reached: Trained
-    before: Trained | None
-    retain: Samples | None
-    twins: Samples | None
-    seed: int
-    remembers: bool = False
-
-    @cached_property
-    def collapsed(self) -> bool:
-        """Whether unlearning took more than `COLLAPSE` of the score range on what is at hand; no, if none can tell."""
-        if self.before is None:
-            return False
-        lost = self.before.score(self.samples) - self.unlearned.score(self.samples)
-        return not lost <= COLLAPSE * self.unlearned.task.score_range
-
-    @cached_property
-    def samples(self) -> Samples:
-        """All that is at hand."""
-        if self.retain is None or self.twins is None:
-            return self.retain or self.twins  # type: ignore[return-value]
-        return self.retain + self.twins
-
-    @cached_property
-    def gold_steps(self) -> int:
-        """Gradient steps of training from scratch on all that is at hand; the original's, where none is retained."""
-        if self.retain is None:
-            return self.unlearned.history[0].steps
-        if self.unlearned.shards:
-            return sum(_stage_steps(self, range(len(self.unlearned.shards[0]))))
-        return self.unlearned.recipe.total_steps(len(self.samples))
-
-    @cached_property
-    def layout(self) -> Layout:
-        """The shards and slices, less what is not at hand; new twins join the last slice of the smallest shards."""
-        at_hand = set(self.samples.ids)
-        shards = [list(s) for s in without(self.unlearned.shards, set(flat(self.unlearned.shards)) - at_hand)]
-        placed = {i for slices in shards for part in slices for i in part}
-        for twin in self.samples.ids:
-            if twin not in placed:
-                smallest = min(shards, key=lambda slices: sum(map(len, slices)))
-                smallest[-1] = (*smallest[-1], twin)
-        return tuple(tuple(slices) for slices in shards)
-
-    def problems(self) -> Problems:
-        """What keeps it from being healed."""
-        problems = Problems("cannot heal by rungs")
-        problems.require(
-            self.retain is not None or self.twins is not None, "there is nothing to heal on; give retain=… or twins=…"
-        )
-        problems.require(bool(self.unlearned.history), "the model has no history to take gold's price from")
-        foreign = set() if self.retain is None else set(self.retain.ids) - set(self.unlearned.ids)
-        problems.require(
-            not foreign,
-            f"{len(foreign)} retained samples are not in the model: healing on them would teach what was forgotten or "
-            "never seen; give what is left after unlearning",
-        )
-        for part in (self.retain, self.twins):
-            if part is not None:
-                problems.extend(self.unlearned.task.problems_with(part))
-        return problems
 
 
 class Rung(ABC):
@@ -172,8 +90,8 @@ class Repair(Rung):
         learning_rate: its peak, as a share of the recipe's.
         threshold: beyond which change of its own a layer is destroyed (`LayerDamage`); infinite for values that are not
             finite alone.
-        recalibrated: whether running statistics are estimated anew first. Measured from collapse, that gains nothing:
-            fine-tuning moves them anyway.
+        recalibrated: whether running statistics are estimated anew first (not of a model in shards). Measured on MNIST,
+            from collapse, that gains nothing: fine-tuning moves them anyway.
     """
 
     share: float
@@ -189,8 +107,7 @@ class Repair(Rung):
 
     def steps(self, case: Case) -> int:
         """Healing's, and a third of a step for each batch that statistics are taken of."""
-        counts = self.recalibrated and has_running_statistics(case.reached)
-        looked_at = min(len(case.samples), RECALIBRATED_ON) if counts else 0
+        looked_at = min(len(case.samples), RECALIBRATED_ON) if self._recalibrates(case) else 0
         return _share_of_gold(self.share, case) + math.ceil(looked_at / case.reached.recipe.batch_size / 3)
 
     def climb(self, case: Case, healer: Healer, callbacks: Sequence[Callback]) -> Trained:
@@ -202,9 +119,12 @@ class Repair(Rung):
             names = damage.destroyed or ((damage.worst,) if case.collapsed else ())
         if names:
             model = reset_layers(model, names, seed=case.seed)
-        if self.recalibrated:
+        if self._recalibrates(case):
             model = recalibrate(model, retain=case.retain, twins=case.twins, seed=case.seed)
         return _healed(model, case, healer, _share_of_gold(self.share, case), self.learning_rate, callbacks)
+
+    def _recalibrates(self, case: Case) -> bool:
+        return self.recalibrated and not case.reached.shards and has_running_statistics(case.reached)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +150,7 @@ class Resume(Rung):
     def steps(self, case: Case) -> int:
         """The last stage of every shard."""
         last = len(case.unlearned.shards[0]) - 1
-        return sum(_stage_steps(case, range(last, last + 1)))
+        return sum(stage_steps(case, range(last, last + 1)))
 
     def climb(self, case: Case, healer: Healer, callbacks: Sequence[Callback]) -> Trained:
         """Train each shard's last stage."""
@@ -242,7 +162,7 @@ class Resume(Rung):
             members[shard] = tune(
                 start,
                 case.samples.only(flat(layout[shard : shard + 1])),
-                _stage_recipe(case),
+                stage_recipe(case),
                 seed=derive(start.seed, "slice", last),
                 kind="healed",
                 by=repr(self),
@@ -324,19 +244,6 @@ def _healed(
 def _last_checkpoints(case: Case) -> list[str]:
     shards = case.unlearned.shards
     return [f"shard-{shard}/slice-{len(slices) - 2}" for shard, slices in enumerate(shards)]
-
-
-def _stage_recipe(case: Case) -> Recipe:
-    recipe = case.unlearned.recipe
-    assert recipe.epochs is not None  # Sisa counts in epochs
-    return recipe.lasting(epochs=stage_epochs(recipe.epochs, len(case.unlearned.shards[0])))
-
-
-def _stage_steps(case: Case, stages: range) -> list[int]:
-    """The steps of each shard's stages."""
-    recipe = _stage_recipe(case)
-    seen = [[sum(map(len, slices[: stage + 1])) for stage in stages] for slices in case.layout]
-    return [recipe.total_steps(count) for shard in seen for count in shard if count]
 
 
 def _check_positive(rung: Rung, *names: str) -> None:

@@ -38,6 +38,7 @@ bench: $(BENCH_READY) ## how fast, beside peers in the same run (about an hour; 
 	$(BENCH)/bin/python benchmarks/matching.py
 	$(BENCH)/bin/python benchmarks/training.py
 	$(BENCH)/bin/python benchmarks/unlearning.py
+	$(BENCH)/bin/python benchmarks/healing.py
 	$(BENCH)/bin/python benchmarks/lab.py
 
 format: $(READY) ## tidy the code

@@ -64,6 +64,22 @@ def test_a_reference_sees_neither_the_forgotten_nor_the_unseen(signal: MemorySig
     assert signal.details["steps"] == signal.steps
 
 
+def test_shares_can_be_added_too(
+    signal: MemorySignal, digits: Digits, original: Trained, hard: tuple[str, ...]
+) -> None:
+    forgotten = digits[0].only(hard)
+    found, other = replace(signal, shift="added").of(original, forgotten), signal.of(original, forgotten)
+    (reference,), (unseen,) = signal.references, signal.unseen
+    expected = reference.score(forgotten)
+    for label in torch.unique(forgotten.targets):
+        share = float((forgotten.targets == label).float().mean())
+        own = unseen.at((unseen.targets == label).nonzero().flatten())
+        expected += share * (original.score(own) - reference.score(own))
+    assert found.reference == pytest.approx(expected, abs=1e-5)
+    assert found.difference > other.difference
+    assert found.high - found.low < other.high - other.low
+
+
 def test_a_broken_model_is_compared_with_the_reference(
     signal: MemorySignal, digits: Digits, original: Trained, hard: tuple[str, ...]
 ) -> None:

@@ -10,6 +10,10 @@ from unscathed.samples import Samples
 from unscathed.training import Trained
 from unscathed.training.seeds import derive
 
+BESIDE = 3
+"""Typical spares for each atypical twin: what brought collapsed models within half a point of healing on retained
+samples (`experiments/still_forgotten.py`)."""
+
 
 class Guarded(NamedTuple):
     """What is healed on from the reserve.
@@ -28,7 +32,7 @@ class Guarded(NamedTuple):
 def guard(
     twins: Samples | None, spares: Samples | None, before: Trained | None, retain: Samples | None, seed: int
 ) -> Guarded:
-    """Look at twins, and where they are atypical draw as many typical spares, at most half of those that are left.
+    """Look at twins; where they are atypical, draw thrice as many typical spares, at most half of those that are left.
 
     Args:
         twins: that stand in for the forgotten.
@@ -44,7 +48,7 @@ def guard(
         return Guarded(twins, {}, {})
     drawn = typical_spares(
         spares,
-        min(len(twins), max(1, len(spares) // 2)),
+        min(BESIDE * len(twins), max(1, len(spares) // 2)),
         before=before,
         beside=twins,
         weights=found.weights,

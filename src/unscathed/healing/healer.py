@@ -46,8 +46,8 @@ class Healer(HealingMethod):
         layers: which parameters move: `AllLayers`, `HeadFirst` or `LowRank`.
         replay: for ``"twins+replay"``, how many retained samples are drawn for each twin.
         guard: whether, where few or no retained samples are healed on, twins are first looked at (`Typicality`): those
-            of hard samples, or of one class, would ruin the model. Where they are atypical they count less, and as many
-            typical spares are drawn beside them. It takes the model before unlearning and the spares that are left.
+            of hard samples, or of one class, would ruin the model. Where they are atypical they count less, and three
+            typical spares are drawn beside each. It takes the model before unlearning and the spares that are left.
 
     Source: Jasiorski et al. 2025, "How to Protect Models against Adversarial Unlearning?" (arXiv 2507.10886).
     """

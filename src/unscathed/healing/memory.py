@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ from unscathed.samples import Samples
 from unscathed.task import Task
 from unscathed.training import Callback, Recipe, Trained, fit
 from unscathed.training.seeds import derive
+
+Shift = Literal["logit", "added"]
 
 SHORTFALL = 0.05
 """How far a reference's score on the unseen may lie below the model's before unlearning, as a share of the range."""
@@ -33,9 +36,12 @@ class MemorySignal:
     that neither model ever saw tell. With s the model's mean score and r the reference's, a model that never saw the
     forgotten F scores on them about x, where ``logit x = logit r_F + logit s_U - logit r_U`` and U are unseen samples
     with F's shares of the classes; ``x = r_F + s_U - r_U`` for scores that are no shares (`Task.scores_are_shares`).
-    What is above that is memory. (Training on raises a share in the middle by more than one near 1: adding would find
-    memory in gold.) Of samples that were chosen because the model before unlearning finds them hard, gold's own score
-    is lower than this says: there memory is understated.
+    What is above that is memory.
+
+    Training on raises a share in the middle by more than one near 1. To add shares, too (``shift="added"``), can
+    therefore find memory in gold; but intervals are narrower, and it finds more where spares are few. Of samples that
+    were chosen because the model before unlearning finds them hard, gold's own score is lower than logits say: there
+    memory is understated.
 
     A model that is still broken, and scores lower on the unseen than the reference does, is compared with the
     reference's own score: or the more it was broken, the less it would be let know. Read the signal after healing.
@@ -44,12 +50,14 @@ class MemorySignal:
         references: models that never saw the forgotten.
         unseen: for each, samples that neither it nor the model saw.
         steps: gradient steps that the references took.
+        shift: between what shares are shifted: ``"logit"`` or ``"added"``.
         details: what they rest on, as plain JSON, for a history.
     """
 
     references: tuple[Trained, ...]
     unseen: tuple[Samples, ...]
     steps: int
+    shift: Shift = "logit"
     details: dict[str, object] = field(default_factory=dict)
 
     @classmethod
@@ -60,6 +68,7 @@ class MemorySignal:
         unseen: Samples,
         retain: Samples | None = None,
         share: float = 0.1,
+        shift: Shift = "logit",
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> MemorySignal:
@@ -74,6 +83,7 @@ class MemorySignal:
                 they are to gold: memory is then understated, and such a signal serves every request.
             share: of the original's gradient steps that a reference takes; twice as many, and again, up to 0.4, while
                 its score on the unseen is far below the model's.
+            shift: see `MemorySignal`.
             seed: of the references; by default the model's own.
             callbacks: progress.
 
@@ -81,6 +91,8 @@ class MemorySignal:
             BadInputError: the unseen were seen, or are too few, or the retained hold some of them.
         """
         problems = Problems("cannot make a memory signal")
+        allowed = get_args(Shift)
+        problems.require(shift in allowed, f"shift={shift!r} must be one of {', '.join(map(repr, allowed))}")
         problems.require(0 < share <= 1, f"share={share} must be a share of the original's steps, 0 < share ≤ 1")
         problems.require(
             len(unseen) >= (2 if retain is None else 1), f"{len(unseen)} unseen samples are too few; give more spares"
@@ -108,6 +120,7 @@ class MemorySignal:
                 references=references,
                 unseen=halves[::-1],
                 steps=steps,
+                shift=shift,
                 details={"references": "spares", "steps": steps},
             )
         whole, least = before.recipe.total_steps(len(retain)), before.score(unseen) - SHORTFALL * task.score_range
@@ -120,7 +133,7 @@ class MemorySignal:
             length *= 2
         shortfall = before.score(unseen) - reference.score(unseen)
         details = {"references": "retained", "steps": steps, "shortfall": round(shortfall, 4)}
-        return cls(references=(reference,), unseen=(unseen,), steps=steps, details=details)
+        return cls(references=(reference,), unseen=(unseen,), steps=steps, shift=shift, details=details)
 
     def of(self, model: Trained, forgotten: Samples) -> Difference:
         """The model's mean score on the forgotten against what it would score had it never seen them.
@@ -154,7 +167,8 @@ class MemorySignal:
         theirs = torch.cat([model.evaluate(part).scores for part in left])
         unseen_hard = torch.cat([reference.evaluate(part).scores for reference, part in pairs])
         weights = torch.cat([w / w.sum() for w in (_class_weights(model.task, forgotten, part) for part in left)])
-        return _excess(ours, hard, theirs, unseen_hard, weights, shares=model.task.scores_are_shares)
+        shares = model.task.scores_are_shares and self.shift == "logit"
+        return _excess(ours, hard, theirs, unseen_hard, weights, shares=shares)
 
     def utility(self, model: Trained) -> float:
         """The model's mean score on what it never saw."""

@@ -76,6 +76,18 @@ def test_nothing_passes_a_measure_that_passes_everything(gold: Trained, parts: d
     assert (trusting.whole, trusting.forgotten, trusting.controls) == ("pass", "pass", ())
 
 
+def test_a_healer_that_makes_even_the_original_pass_makes_the_audit_say_nothing(
+    gold: Trained, hard: tuple[str, ...], parts: dict[str, object]
+) -> None:
+    given: list[Trained] = []
+    controls = Controls(heal=lambda model: given.append(model) or gold)  # type: ignore[func-returns-value]
+    found = audit(gold, **parts, controls=controls)  # type: ignore[arg-type]
+    assert not set(given[0].ids) & set(hard)
+    assert [control.name for control in found.unnoticed("forgetting")] == ["a healed no-op"]
+    assert not found.powerless
+    assert found.forgotten == "not enough evidence"
+
+
 def test_a_question_that_no_measure_asks_has_no_controls(gold: Trained, parts: dict[str, object]) -> None:
     found = audit(gold, **parts, measures=[Utility()])  # type: ignore[arg-type]
     assert [control.name for control in found.controls] == ["a random model"]

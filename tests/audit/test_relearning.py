@@ -110,6 +110,12 @@ def test_intervals_cover_the_truth_as_often_as_they_say(golds: int) -> None:
     assert 0.92 < held / draws < 0.99
 
 
+def test_halves_that_are_harder_for_both_are_no_error() -> None:
+    gold = torch.tensor([20.0, 80.0, 140.0])
+    found = head_start(runs(gold / 2), [runs(gold)])
+    assert (found.low, found.high) == (pytest.approx(0.5), pytest.approx(0.5))
+
+
 def test_the_original_is_far_from_any_number_of_golds() -> None:
     golds = [runs(torch.tensor([s, s + 2.0])) for s in (80.0, 120.0, 100.0)]
     assert head_start(runs(torch.zeros(2)), golds).low > 0.9

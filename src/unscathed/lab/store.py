@@ -170,7 +170,11 @@ class Store:
     def tidy(self) -> None:
         """Remove what dead processes left behind: unfinished work and locks that nobody holds."""
         for rest in (*self.folder.glob(".new-*"), *self.folder.glob(".old-*")):
-            if time.time() - rest.stat().st_mtime > 3600:
+            try:
+                old = time.time() - rest.stat().st_mtime > 3600
+            except FileNotFoundError:
+                continue  # another process has finished with it by now
+            if old:
                 shutil.rmtree(rest, ignore_errors=True)
         for path in (self.folder / "locks").glob("*.lock"):
             lock = FileLock(path)

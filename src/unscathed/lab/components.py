@@ -138,7 +138,7 @@ def read_components(kind: str, entry: Any, problems: Problems) -> list[Component
     parameters = _parameters(constructor)
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for unknown in set(arguments) - set(parameters):
-            problems.require(False, f"{where}: {name} has no argument {unknown!r}{_nearest(unknown, parameters)}")
+            problems.require(False, f"{where}: {name} has no argument {unknown!r}{nearest(unknown, parameters)}")
     choices: list[list[Any]] = []
     for argument, value in sorted(arguments.items()):
         several = isinstance(value, dict) and set(value) == {EACH}
@@ -181,23 +181,39 @@ def _find(kind: str, name: str) -> Constructor:
         return known[name]
     if not _is_path(name):
         own = f'; your own are named by import path, {kind} = "package.module:Name"'
-        problems.require(False, f"there is no {kind} {name!r}{_nearest(name, known) or own}")
+        problems.require(False, f"there is no {kind} {name!r}{nearest(name, known) or own}")
         problems.raise_any()
-    module, _, attribute = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except ImportError as error:
-        raise BadInputError(problems.what, [f"{kind} {name!r} cannot be imported ({error})"]) from error
-    except AttributeError as error:
-        names = [n for n in vars(importlib.import_module(module)) if not n.startswith("_")]
-        raise BadInputError(problems.what, [f"{module} has no {attribute!r}{_nearest(attribute, names)}"]) from error
+    found = imported(name, kind)
     if not callable(found):
         raise BadInputError(problems.what, [f"{kind} {name!r} is no class or function"])
     constructor: Constructor = found
     return constructor
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def imported(name: str, kind: str) -> Any:
+    """What ``package.module:name`` names: a user's own.
+
+    Args:
+        name: the import path.
+        kind: what it should be, for the error.
+
+    Raises:
+        BadInputError: it is no such path, the module cannot be imported, or it has nothing of this name.
+    """
+    what = "cannot find a component"
+    if not _is_path(name):
+        raise BadInputError(what, [f'{kind} {name!r} is no import path; write "package.module:name"'])
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ImportError as error:
+        raise BadInputError(what, [f"{kind} {name!r} cannot be imported ({error})"]) from error
+    except AttributeError as error:
+        names = [n for n in vars(importlib.import_module(module)) if not n.startswith("_")]
+        raise BadInputError(what, [f"{module} has no {attribute!r}{nearest(attribute, names)}"]) from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
     """A hint: the nearest right name, or all that there are."""
     names = {n.lower(): n for n in known}
     near = get_close_matches(name.lower(), names, n=1, cutoff=0.5)

@@ -11,6 +11,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from unscathed.problems import BadInputError, UnscathedError
 
+NO_VERDICT = 3
+"""The exit code of a command that should have ended with a verdict, and could not."""
+
 
 class ManyValues(TyperCommand):
     """Lets an option that may be repeated take several values at once: ``--unlearner fisher sisa``."""
@@ -29,6 +32,32 @@ class ManyValues(TyperCommand):
         return super().parse_args(ctx, spread)
 
 
+class Judging(ManyValues):
+    """A command that ends with a verdict: 1 and 2 are verdicts, and whatever went wrong ends with 3."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        """Also where the command line itself is wrong."""
+        try:
+            return super().make_context(*arguments, **named)
+        except Exception as error:
+            if hasattr(error, "exit_code") and error.exit_code == 2:
+                error.exit_code = NO_VERDICT
+            raise
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a bug in somebody's own task must not pass for a verdict either."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except UnscathedError as error:
+            tell(error)
+            raise typer.Exit(NO_VERDICT) from error
+        except Exception as error:
+            Console(stderr=True).print_exception()
+            raise typer.Exit(NO_VERDICT) from error
+
+
 class Speaking(TyperGroup):
     """Says what was wrong in one clear error, without a traceback, where the library raised it on purpose."""
 
@@ -37,5 +66,10 @@ class Speaking(TyperGroup):
         try:
             return super().invoke(ctx)
         except UnscathedError as error:
-            Console(stderr=True).print(Text.assemble(("error ", "bold red"), str(error)))
+            tell(error)
             raise typer.Exit(2 if isinstance(error, BadInputError) else 1) from error
+
+
+def tell(error: UnscathedError) -> None:
+    """Say what was wrong, without a traceback."""
+    Console(stderr=True).print(Text.assemble(("error ", "bold red"), str(error)))

@@ -70,6 +70,19 @@ def test_the_loss_watched_is_that_of_evaluation_without_schedule_and_augmentatio
     assert descend(augmented, samples, level=-1, ceiling=3, learning_rate=1.0, seed=0).losses == found.losses
 
 
+def test_between_looks_the_model_trains() -> None:
+    modes: list[bool] = []
+
+    class Watched(nn.Linear):
+        def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+            modes.append(self.training)
+            return super().forward(inputs)
+
+    model = trained_by_hand(ClassificationTask(lambda: Watched(3, 3), 3), blobs(9))
+    descend(model, blobs(9), level=-1, ceiling=2, learning_rate=1.0, seed=0)
+    assert modes == [False, True, False, True, False]
+
+
 def test_batches_come_in_another_order_with_another_seed() -> None:
     samples = blobs(60)
     model = trained_by_hand(tiny_task(), samples)

@@ -1,6 +1,6 @@
 """What healing reaches and what it costs, beside gold: the targets that this project set itself, and the figures.
 
-    python benchmarks/healing.py [--dataset mnist] [--samples 8000] [--seeds 5] [--work FOLDER] [--json FILE]
+    python benchmarks/healing.py [--dataset mnist] [--samples 8000] [--seeds 5] [--unlearners Fisher …] [--work FOLDER] [--json FILE]
 
 For every seed an original, and gold for each request; a request names 5 % of the training samples, at random or chosen
 by `ParameterAware`, the same for all seeds, so that margins can be compared over seeds (KLOM). Each unlearner answers,
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -147,6 +147,7 @@ def main() -> None:
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--samples", type=int, default=8_000)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--unlearners", nargs="+", choices=list(UNLEARNERS), default=list(UNLEARNERS))
     parser.add_argument("--work", type=Path, help="where models are kept; without, they are not")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -162,7 +163,7 @@ def main() -> None:
         bench = Bench(made, arguments.samples, work)
         record = begun(arguments, bench)
         for seed in range(arguments.seeds):
-            for row in rows_of(bench, seed, record["rows"]):
+            for row in rows_of(bench, seed, arguments.unlearners, record["rows"]):
                 record["rows"].append(row)
                 write(arguments.json, record)
                 print(shown(row), flush=True)
@@ -203,11 +204,11 @@ def write(place: Path | None, record: dict[str, Any]) -> None:
         write_atomically(place, (json.dumps(record, indent=1) + "\n").encode())
 
 
-def rows_of(bench: Bench, seed: int, there: list[Row]) -> Iterator[Row]:
+def rows_of(bench: Bench, seed: int, names: Sequence[str], there: list[Row]) -> Iterator[Row]:
     """What each unlearner and healing make of each request, for one seed; what is there already is not done again."""
     original = bench.original(seed)
     bench.gold("random", seed), bench.gold("adversary", seed)
-    cases = [(r, n, u, HEALINGS) for r in bench.requests for n, u in UNLEARNERS.items()]
+    cases = [(r, n, u, HEALINGS) for r in bench.requests for n, u in UNLEARNERS.items() if n in names]
     cases += [("random", n, u, FROM_COLLAPSE) for n, u in COLLAPSES.items()]
     for request, name, unlearner, healings in cases:
         done = {r["healing"] for r in there if (r["seed"], r["request"], r["unlearner"]) == (seed, request, name)}

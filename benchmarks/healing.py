@@ -1,6 +1,7 @@
 """What healing reaches and what it costs, beside gold: the targets that this project set itself, and the figures.
 
-    python benchmarks/healing.py [--dataset mnist] [--samples 8000] [--seeds 5] [--unlearners Fisher …] [--work FOLDER] [--json FILE]
+    python benchmarks/healing.py [--dataset mnist] [--samples 8000] [--seeds 5] [--unlearners Fisher …] [--work FOLDER]
+        [--json FILE]
 
 For every seed an original, and gold for each request; a request names 5 % of the training samples, at random or chosen
 by `ParameterAware`, the same for all seeds, so that margins can be compared over seeds (KLOM). Each unlearner answers,

@@ -13,8 +13,8 @@ import unscathed
 
 _PACKAGE = Path(unscathed.__file__).parent
 _SHOWING = (
-    "cli.py", "__init__.py", "lab/board", "lab/commands", "lab/estimate", "lab/extras", "lab/frames", "lab/labels",
-    "lab/look", "lab/plots", "lab/report", "lab/running", "lab/statistics", "lab/tables", "lab/terminal",
+    "cli.py", "__init__.py", "lab/auditing", "lab/board", "lab/commands", "lab/estimate", "lab/extras", "lab/frames",
+    "lab/labels", "lab/look", "lab/plots", "lab/report", "lab/running", "lab/statistics", "lab/tables", "lab/terminal",
 )  # fmt: skip
 """What only shows results."""
 

@@ -27,6 +27,7 @@ from unscathed import (
     Steward,
     Trained,
     Unlearner,
+    Until,
 )  # fmt: skip
 from unscathed.adversaries import BlindView, OutputAware, Random
 from unscathed.screening import ClassConcentration, Triage, Wanted
@@ -360,3 +361,14 @@ def test_a_model_in_shards_is_not_consolidated(original: Trained, digits: Parts,
     sharded = Sisa(shards=2, slices=1).fit(original.task, digits[0], original.recipe.lasting(epochs=1), seed=0)
     with pytest.raises(BadInputError, match="retrained in part at each request anyway"):
         Steward(sharded, digits[0], reserve, unlearner=Sisa(), healer=None, consolidation=Consolidation())
+
+
+def test_a_healer_that_finds_the_model_whole_spends_no_spare(
+    original: Trained, digits: Parts, reserve: SpareSet
+) -> None:
+    healer = Healer(until=Until(target=0.0))
+    steward = Steward(original, digits[0], reserve, unlearner=NoOp(), healer=healer, test=digits[2])
+    outcome = steward.forget(digits[0].ids[:5])
+    assert outcome.history[-1].steps == 0
+    assert not reserve.spent
+    assert set(steward.samples.ids) == set(outcome.trained.ids) == set(digits[0].ids[5:])

@@ -192,14 +192,15 @@ class Steward:
         )
 
         # Everything has succeeded: only now does anything change.
+        # A healer may draw more spares than the twins, or find the model whole and train on none.
         learned = set(healed.ids) - set(unlearned.ids)
         drawn = [i for i in (spares.ids if spares is not None else ()) if i in learned]
-        if twins is not None:
+        if twins is not None and learned:
             self.reserve.spend(twins, beside=drawn, request=request)
         if withdrawn:
             self.reserve.withdraw(withdrawn, request=request)
         self.trained = healed
-        fresh = [*twins.fresh, *drawn] if twins is not None else []
+        fresh = [*twins.fresh, *drawn] if twins is not None and learned else []
         self.samples = retain + self.reserve.spares.only(fresh) if fresh else retain
         self._note_how_whole()
         return Outcome(healed, verdict, twins, tuple(withdrawn), copies, assessment)

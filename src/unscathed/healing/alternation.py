@@ -6,16 +6,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
-
 from unscathed.audit.intervals import Difference
+from unscathed.healing.base import steps_since
 from unscathed.healing.healer import Healer
 from unscathed.healing.memory import MemorySignal, shows
 from unscathed.problems import Problems
 from unscathed.samples import Samples
-from unscathed.training import Callback, Event, State, Trained
+from unscathed.training import Callback, Event, Trained
 from unscathed.training.seeds import derive
 from unscathed.unlearners import NegGradPlus, Unlearner
+from unscathed.unlearners.trust_region import between
 
 HALVINGS = 5
 """Of a turn that took too much."""
@@ -99,10 +99,11 @@ class Alternation:
         found = signal.of(healed, forgotten)
         model, best, nearest = healed, healed, found
         least = signal.utility(healed) - self.utility * healed.task.score_range
-        memory, force, steps = [_told(found)], 1, 0
+        memory, force, steps, cost = [_told(found)], 1, 0, 0
         rounds = self.rounds if shows(found, healed.task, self.tolerance) else 0
         for turn in range(rounds):
-            if found.difference <= self.tolerance * healed.task.score_range:
+            # A turn costs what the last one did: one that cannot be paid for is not begun.
+            if found.difference <= self.tolerance * healed.task.score_range or steps + cost > self.ceiling * whole:
                 break
             unlearner = self.unlearner or NegGradPlus(
                 alpha=1 - 0.05 * min(force, STRONGEST), steps=max(1, round(0.03 * whole)), kl_budget=None
@@ -114,13 +115,13 @@ class Alternation:
             # What the reserve gave is in the model by now: to the healer it is retained, like all that stays.
             kept, extra = (known, None) if healer.uses_retain else (None, known)
             ahead = healer.heal(ahead, retain=kept, twins=extra, seed=own, callbacks=callbacks)
-            cost = sum(event.steps for event in ahead.history[len(model.history) :])
-            if steps + cost > self.ceiling * whole:
+            cost = steps_since(model, ahead)
+            steps += cost
+            if steps > self.ceiling * whole:
                 break
             last, found = found, signal.of(ahead, forgotten)
             if found.difference < 0:
                 ahead, found = _halfway(model, ahead, signal, forgotten)
-            steps += cost
             if signal.utility(ahead) < least:
                 break
             model = ahead
@@ -170,17 +171,12 @@ def _halfway(before: Trained, after: Trained, signal: MemorySignal, forgotten: S
     best = after, signal.of(after, forgotten)
     for _ in range(HALVINGS):
         share = (low + high) / 2
-        between = replace(after, weights=_mixed(before.weights, after.weights, share))
-        found = signal.of(between, forgotten)
+        mixed = between(before, after, share)
+        found = signal.of(mixed, forgotten)
         if abs(found.difference) < abs(best[1].difference):
-            best = between, found
+            best = mixed, found
         low, high = (share, high) if found.difference > 0 else (low, share)
     return best
-
-
-def _mixed(one: State, other: State, share: float) -> State:
-    """Weights on the line from one model to the other; what is no floating-point number is the other's."""
-    return {n: torch.lerp(one[n], w, share) if w.is_floating_point() else w for n, w in other.items()}
 
 
 def _joined(retain: Samples | None, twins: Samples | None) -> Samples | None:

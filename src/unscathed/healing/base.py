@@ -73,3 +73,8 @@ class HealingMethod(ABC):
         Raises:
             BadInputError: what this method needs is missing, or is not the model's.
         """
+
+
+def steps_since(model: Trained, later: Trained) -> int:
+    """The gradient steps that made a later model of one: those of the events that its history has more."""
+    return sum(event.steps for event in later.history[len(model.history) :])

@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from unscathed.ensemble import EnsembleTask
-from unscathed.healing.base import HealingMethod
+from unscathed.healing.base import HealingMethod, steps_since
 from unscathed.healing.guard import Guarded, guard
 from unscathed.healing.layers import AllLayers, HealedLayers
 from unscathed.healing.objectives import HealingObjective, OwnLoss
@@ -202,7 +202,7 @@ class Healer(HealingMethod):
         assert part is not None
         lasting = self._steps(model, part, 1, steps)
         healed = self._tune(model, part, weights, lasting, seed, before, callbacks, "healing")
-        return replace(healed, history=model.history), _steps_since(model, healed)
+        return replace(healed, history=model.history), steps_since(model, healed)
 
     def _check(
         self,
@@ -299,10 +299,6 @@ class Healer(HealingMethod):
                 around_training=around,
             )
         return healed
-
-
-def _steps_since(model: Trained, healed: Trained) -> int:
-    return sum(event.steps for event in healed.history[len(model.history) :])
 
 
 def _size(samples: Samples | None) -> int:

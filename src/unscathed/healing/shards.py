@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from unscathed.healing.base import steps_since
 from unscathed.samples import Samples
 from unscathed.training import Event, Trained
 from unscathed.unlearners.sisa import join_members, member_of
@@ -42,7 +43,7 @@ def heal_shards(
             continue
         member = member_of(unlearned, shard)
         members[shard] = heal(member, part, shard)
-        spent += sum(event.steps for event in members[shard].history[len(member.history) :])
+        spent += steps_since(member, members[shard])
         slices[-1] = (*slices[-1], *adopted[shard])
     event = Event(kind="healed", by="", samples=0, steps=spent, seconds=0.0)
     healed = join_members(unlearned, members, event)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from unscathed.healing.alternation import Alternation
-from unscathed.healing.base import HealingMethod
+from unscathed.healing.base import HealingMethod, steps_since
 from unscathed.healing.healer import Healer
 from unscathed.healing.memory import MemorySignal, shows
 from unscathed.problems import Problems
@@ -122,7 +122,7 @@ class Watchful(HealingMethod):
             "signal_steps": signal.steps,
             "forgotten": True,
         }
-        steps = signal.steps + _steps_since(unlearned, healed)
+        steps = signal.steps + steps_since(unlearned, healed)
         if shows(found, healed.task, self.alternation.tolerance):
             healed = self.alternation.heal(
                 healed,
@@ -155,7 +155,3 @@ def _healed_on(healed: Trained, *pools: Samples | None) -> Samples | None:
         if part is not None and len(part):
             found = part if found is None else found + part
     return found
-
-
-def _steps_since(model: Trained, healed: Trained) -> int:
-    return sum(event.steps for event in healed.history[len(model.history) :])

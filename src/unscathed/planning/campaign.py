@@ -113,7 +113,8 @@ class Campaign:
         healed = unlearned
         if able:
             healed = self._heal(self.healer, unlearned, before.healed, samples, twins.samples, held_out, callbacks)
-        if twins.samples is not None:
+        # A healer that found the model whole has trained on none.
+        if twins.samples is not None and set(twins.fresh) & set(healed.ids):
             before.reserve.spend(twins)
             samples = samples + twins.samples
 

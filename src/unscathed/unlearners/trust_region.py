@@ -66,13 +66,21 @@ def as_far_as(start: Trained, end: Trained, drift: Drift, budget: float | None) 
         whole = drift.of(end)
         return Move(end, 1.0, whole, whole)
 
-    def between(share: float) -> Trained:
-        weights = {
-            name: weight.lerp(end.weights[name], share) if weight.is_floating_point() else end.weights[name]
-            for name, weight in start.weights.items()
-        }
-        return replace(end, weights=weights)
-
-    share, whole = affordable_share(lambda s: drift.of(end if s == 1 else between(s)), budget)
-    reached = end if share == 1 else start if share == 0 else between(share)
+    share, whole = affordable_share(lambda s: drift.of(end if s == 1 else between(start, end, s)), budget)
+    reached = end if share == 1 else start if share == 0 else between(start, end, share)
     return Move(reached, share, drift.of(reached), whole)
+
+
+def between(start: Trained, end: Trained, share: float) -> Trained:
+    """The end's model with weights on the line from the start's; what is no floating-point number is the end's.
+
+    Args:
+        start: where the line begins.
+        end: where it ends.
+        share: of the way.
+    """
+    weights = {
+        name: weight.lerp(end.weights[name], share) if weight.is_floating_point() else end.weights[name]
+        for name, weight in start.weights.items()
+    }
+    return replace(end, weights=weights)

@@ -166,6 +166,13 @@ def test_a_bug_in_somebodys_own_code_is_no_verdict(mine: list[str]) -> None:
     assert "ZeroDivisionError" in run(*arguments, "--test", f"{name}:broken", code=3)
 
 
+def test_a_file_of_ids_that_is_not_there_is_no_riddle(mine: list[str]) -> None:
+    lost = ["nowhere.txt" if argument == "@forget.txt" else argument for argument in mine[1:]]
+    told = run(*lost, "--original", "own.safetensors", code=3)
+    assert "1 ids are unknown ('nowhere.txt')" in told
+    assert "nor is there a file of that name" in told
+
+
 def test_samples_that_do_not_fit_are_named(mine: list[str]) -> None:
     name, *arguments = mine
     wide = run(*arguments, "--test", f"{name}:wide", "--original", "own.safetensors", code=3)

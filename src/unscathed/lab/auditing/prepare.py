@@ -83,7 +83,9 @@ def prepare(request: AuditRequest) -> Prepared:
         inside = len({*gold.ids} & {*forget}) if is_gold(name) and isinstance(gold, Trained) else 0
         problems.require(not inside, f"--{name} was trained on {inside} of the forgotten: it is not gold")
     if material.pool is not None:
-        problems.extend(f"--forget: {problem}" for problem in material.pool.problems_with(forget))
+        # One unknown word may be a file that is not there.
+        no_file = " (nor is there a file of that name)" if request.forget_file is None and len(forget) == 1 else ""
+        problems.extend(f"--forget: {problem}{no_file}" for problem in material.pool.problems_with(forget))
     if material.task is None or material.pool is None or len(read) < len(forms) or "model" not in forms:
         problems.raise_any()
     assert material.task is not None

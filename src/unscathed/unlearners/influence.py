@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Sequence
@@ -133,10 +134,9 @@ class Influence(Unlearner):
         original = function.flatten(function.parameters)
         drift = Drift(function, retain, seed)
         left = self.left(trained)
-        if left is None:
-            share, whole = 1.0, drift(function.unflatten(original + step))
-        else:
-            share, whole = affordable_share(lambda s: drift(function.unflatten(original + s * step)), left)
+        share, kl, whole = affordable_share(
+            lambda s: drift(function.unflatten(original + s * step)), math.inf if left is None else left
+        )
         if share < 1 and self.kl_budget is not None and left is not None:
             warnings.warn(
                 f"Influence took {share:.2g} of its step: the whole would cost {whole:.3g} nats on retained samples, "
@@ -153,7 +153,7 @@ class Influence(Unlearner):
                 samples=len(forget),
                 steps=-(-len(forget) // batch) + passes * -(-len(curved) // batch),
                 seconds=time.perf_counter() - started,
-                details={**details, "share": share, "kl": drift(unlearned), "kl_of_whole_step": whole, "kl_left": left},
+                details={**details, "share": share, "kl": kl, "kl_of_whole_step": whole, "kl_left": left},
             ),
             forget,
         )

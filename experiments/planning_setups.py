@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unscathed import Fisher, GradientAscent, Influence, Recipe, Samples, Task, Unlearner
+import torch
+from torch import Tensor, nn
+
+from unscathed import ClassificationTask, Fisher, GradientAscent, Influence, Recipe, Samples, Task, Unlearner
 from unscathed.adversaries import OneClass, ParameterAware
+from unscathed.lab.datasets import Dataset, features
+from unscathed.lab.datasets.encoders import efficientnet_lite0
+from unscathed.lab.models import Head
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import setup
+from unscathed.training import Progress
 from unscathed.training.checkpoint import write_atomically
 
+TEST = 4000
+"""Test and validation samples of the larger data sets."""
 ADVERSARIES = ("random", "one-class", "parameter-aware")
 UNLEARNERS: dict[str, Unlearner] = {
     "fisher": Fisher(),
@@ -24,7 +33,10 @@ UNLEARNERS: dict[str, Unlearner] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A data set, cut to what minutes on one core afford."""
+    """A data set, cut to what minutes on one core afford.
+
+    MNIST has a small multilayer perceptron, and CIFAR-10 one on an encoder's frozen features.
+    """
 
     name: str
     samples: Samples
@@ -37,12 +49,49 @@ class Setting:
     def of(cls, name: str, most: int) -> Setting:
         root = os.environ.get("UNSCATHED_DATA")
         made = setup(name, Path(root) / name if root and name != "digits" else None)
-        samples = made.samples
-        if len(samples) > most:
-            samples = samples.split(reserve=most, seed=0)[1]
+        dataset, task, recipe = made.dataset, made.task, made.recipe
+        if len(dataset.samples) > most:
+            dataset = replace(dataset.smaller(most), test=dataset.test.split(reserve=TEST, seed=0)[1])
+        if name == "mnist":
+            task = ClassificationTask(perceptron, 10, normalise=task.normalise)
+            recipe = Recipe(epochs=12, batch_size=64)
+        if name == "cifar10":
+            dataset = encoded(dataset, f"cifar10-{most}")
+            dimensions = dataset.facts["dimensions"]
+            task = ClassificationTask(lambda: Head(10, dimensions, widths=(128,)), 10)
+            recipe = Recipe(epochs=10, batch_size=64)
         # Who attacks parameters aims at other samples than those that are scored.
-        test, validation = made.test.split(reserve=0.5, seed=0)
-        return cls(name=name, samples=samples, test=test, validation=validation, task=made.task, recipe=made.recipe)
+        test, validation = dataset.test.split(reserve=0.5, seed=0)
+        return cls(name=name, samples=dataset.samples, test=test, validation=validation, task=task, recipe=recipe)
+
+    @property
+    def model(self) -> str:
+        """The model's layers, for the record."""
+        return " ".join(repr(self.task.build()).split())
+
+
+def encoded(dataset: Dataset, name: str) -> Dataset:
+    """Frozen features of a data set, kept in the folder named by UNSCATHED_CACHE, where there is one."""
+    folder = os.environ.get("UNSCATHED_CACHE")
+    place = Path(folder) / f"{name}-features.pt" if folder else None
+    if place is not None and place.exists():
+        inputs, facts = torch.load(place)
+        samples, test = (Samples(x, p.targets, p.ids, classes=p.classes) for p, x in zip(dataset, inputs, strict=True))
+        return Dataset(f"{dataset.name} (features)", samples, test, facts)
+    with Progress() as progress:
+        found = features(dataset, enlarged, callbacks=[progress])
+    if place is not None:
+        torch.save(([part.inputs for part in found], dict(found.facts)), place)
+    return found
+
+
+def perceptron() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
+
+
+def enlarged(images: Tensor) -> Tensor:
+    """Features of images of 32 pixels, by an encoder that has learned from larger ones."""
+    return efficientnet_lite0(nn.functional.interpolate(images.float(), scale_factor=4, mode="bilinear"))
 
 
 def requests_of(adversary: str, count: int) -> dict[str, Any]:
@@ -60,6 +109,7 @@ def environment(setting: Setting) -> dict[str, Any]:
         "samples": len(setting.samples),
         "test": len(setting.test),
         "validation": len(setting.validation),
+        "model": setting.model,
         "recipe": setting.recipe.to_json(),
         "command": f"python experiments/{known['command']}",
         "versions": json.loads(known["versions"]),

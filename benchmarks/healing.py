@@ -1,13 +1,14 @@
 """What healing reaches and what it costs, beside gold: the targets that this project set itself, and the figures.
 
-    python benchmarks/healing.py [--dataset mnist] [--samples 8000] [--seeds 5] [--unlearners Fisher …] [--work FOLDER]
-        [--json FILE]
+    python benchmarks/healing.py [--dataset mnist] [--samples 8000] [--seeds 5] [--unlearners Fisher …] [--workers 2]
+        [--work FOLDER] [--json FILE]
 
 For every seed an original, and gold for each request; a request names 5 % of the training samples, at random or chosen
 by `ParameterAware`, the same for all seeds, so that margins can be compared over seeds (KLOM). Each unlearner answers,
 each answer is healed: for 5 % of gold's steps on retained samples and twins, on retained samples alone (the control),
-on twins alone, watchfully, and for N/2 epochs; from collapse for 10 %. Rows go to ``--json`` as they come, and models
-to ``--work``: stopped, it goes on where it was. The data is looked for in the folder named by UNSCATHED_DATA.
+on twins alone, watchfully, and for N/2 epochs; from collapse for 10 %. `Sisa` answers for an original of its own, in
+shards. Rows go to ``--json`` as they come, and models to ``--work``: stopped, it goes on where it was. Workers have a
+thread each. The data is looked for in the folder named by UNSCATHED_DATA. CIFAR-10 has a small network.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +36,18 @@ from unscathed import (
     Cosine,
     Features,
     Fisher,
+    Flip,
     GradientAscent,
     Healer,
     Influence,
     NegGradPlus,
+    Recipe,
+    Saliency,
     Samples,
+    Scrub,
     SelectiveDampening,
+    Shift,
+    Sisa,
     SpareSet,
     Trained,
     Unlearner,
@@ -61,7 +70,17 @@ UNLEARNERS: dict[str, Unlearner] = {
     "GradientAscent": GradientAscent(),
     "NegGradPlus": NegGradPlus(),
     "SelectiveDampening": SelectiveDampening(),
+    "Scrub": Scrub(),
+    "Saliency": Saliency(),
+    "Sisa": Sisa(),
 }
+MODELS = {
+    "cifar10": (
+        "SmallNet",
+        Recipe(epochs=8, batch_size=128, learning_rate=4e-3, augment=(Flip(), Shift(2))),
+    )
+}
+"""Where the data set's own model takes minutes on one core."""
 COLLAPSES: dict[str, Unlearner] = {
     "Fisher, collapse": Fisher(kl_budget=5.0),
     "GradientAscent, collapse": GradientAscent(kl_budget=20.0),
@@ -69,6 +88,8 @@ COLLAPSES: dict[str, Unlearner] = {
 SHARE = 0.05
 """Of the training samples, what a request names."""
 SHADOWS = 8
+MORE = 1000
+"""What is added to a seed for another gold, which tells how far golds lie apart."""
 
 
 @dataclass(frozen=True)
@@ -114,13 +135,25 @@ class Bench:
         # The attack aims at other samples than those that are scored.
         self.test, self.validation = made.test.split(reserve=0.5, seed=0)
 
+    @staticmethod
+    @cache
+    def opened(dataset: str, most: int, work: Path) -> Bench:
+        """The same one for all jobs of a process."""
+        root = os.environ.get("UNSCATHED_DATA")
+        place = Path(root) / dataset if root and dataset != "digits" else None
+        model, recipe = MODELS.get(dataset, (None, None))
+        return Bench(setup(dataset, place, model=model, recipe=recipe), most, work)
+
     def keep(self, name: str, make: Callable[[], Trained]) -> Trained:
         """A model from the folder, or made and put there; what it took stands in its history."""
         if not (self.work / name).exists():
             make().save(self.work / name)
         return Trained.load(self.work / name, self.task)
 
-    def original(self, seed: int) -> Trained:
+    def original(self, seed: int, unlearner: Unlearner | None = None) -> Trained:
+        if isinstance(unlearner, Sisa):
+            sisa = unlearner
+            return self.keep(f"sisa-{seed}", lambda: sisa.fit(self.task, self.samples, self.recipe, seed=seed))
         return self.keep(f"original-{seed}", lambda: fit(self.task, self.samples, self.recipe, seed=seed))
 
     def gold(self, request: str, seed: int) -> Trained:
@@ -130,6 +163,12 @@ class Bench:
 
     @cached_property
     def requests(self) -> dict[str, tuple[str, ...]]:
+        place = self.work / "requests.json"
+        if not place.exists():
+            write(place, {name: list(ids) for name, ids in self._requests().items()})
+        return {name: tuple(ids) for name, ids in json.loads(place.read_text()).items()}
+
+    def _requests(self) -> dict[str, tuple[str, ...]]:
         count = round(SHARE * len(self.samples))
         view = ParameterView(self.original(0), self.samples, validation=self.validation)
         return {
@@ -149,29 +188,39 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=8_000)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--unlearners", nargs="+", choices=list(UNLEARNERS), default=list(UNLEARNERS))
+    parser.add_argument("--workers", type=int, default=2, help="processes, with a thread each")
     parser.add_argument("--work", type=Path, help="where models are kept; without, they are not")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if arguments.seeds < 2:
         parser.error("--seeds must be at least 2, or there is nothing to compare margins over")
-    root = os.environ.get("UNSCATHED_DATA")
+    root, seeds = os.environ.get("UNSCATHED_DATA"), arguments.seeds
     if arguments.dataset != "digits" and not (root and (Path(root) / arguments.dataset).is_dir()):
         sys.exit(f"no {arguments.dataset}: set UNSCATHED_DATA to the folder that has it")
-    made = setup(arguments.dataset, Path(root) / arguments.dataset if root and arguments.dataset != "digits" else None)
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        bench = Bench(made, arguments.samples, work)
-        record = begun(arguments, bench)
-        for seed in range(arguments.seeds):
-            for row in rows_of(bench, seed, arguments.unlearners, record["rows"]):
-                record["rows"].append(row)
+        bench = Bench.opened(arguments.dataset, arguments.samples, work)
+        record, started = begun(arguments, bench), time.perf_counter()
+        place = (arguments.dataset, arguments.samples, work)
+        with ProcessPoolExecutor(arguments.workers, get_context("spawn"), torch.set_num_threads, (1,)) as workers:
+            assert bench.requests, "which takes the first original"
+            first = [(what, seed) for seed in range(seeds) for what in MADE_FIRST if what != "shadows" or seed == 0]
+            models = [workers.submit(prepare, place, what, seed) for what, seed in first]
+            for made in as_completed(models):
+                made.result()
+            asked = [(seed, *case) for seed in range(seeds) for case in cases(arguments.unlearners)]
+            jobs = [workers.submit(answer, place, *case) for case in asked if not done(record["rows"], *case)]
+            for number, job in enumerate(as_completed(jobs), start=1):
+                record["rows"] += job.result()
                 write(arguments.json, record)
-                print(shown(row), flush=True)
-        record["klom"] = klom_of(bench, record["rows"], arguments.seeds)
+                print("\n".join(shown(row) for row in job.result()), flush=True)
+                print(f"{number} of {len(jobs)}", file=sys.stderr, flush=True)
+        record["klom"] = klom_of(bench, record["rows"], seeds)
         record["targets"] = targets(record)
+        record["minutes"] = round(record.get("minutes", 0) + (time.perf_counter() - started) / 60, 1)
         write(arguments.json, record)
-    print("\n" + table(record["targets"]))
+    print("\n" + table(record["targets"]) + f"\n{record['minutes']} minutes")
 
 
 def begun(arguments: argparse.Namespace, bench: Bench) -> dict[str, Any]:
@@ -188,7 +237,7 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> dict[str, Any]:
         "versions": json.loads(known["versions"]),
         "processor": known["processor"],
         "accelerator": known["accelerator"],
-        "threads": torch.get_num_threads(),
+        "workers": arguments.workers,
         "commit": known["commit"],
         "rows": [],
     }
@@ -196,7 +245,7 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> dict[str, Any]:
         earlier: dict[str, Any] = json.loads(arguments.json.read_text())
         same = ("dataset", "samples", "spares", "recipe", "commit")
         if all(earlier[name] == record[name] for name in same):
-            return {**record, "rows": earlier["rows"]}
+            return {**record, "rows": earlier["rows"], "minutes": earlier.get("minutes", 0)}
     return record
 
 
@@ -205,20 +254,38 @@ def write(place: Path | None, record: dict[str, Any]) -> None:
         write_atomically(place, (json.dumps(record, indent=1) + "\n").encode())
 
 
-def rows_of(bench: Bench, seed: int, names: Sequence[str], there: list[Row]) -> Iterator[Row]:
-    """What each unlearner and healing make of each request, for one seed; what is there already is not done again."""
-    original = bench.original(seed)
-    bench.gold("random", seed), bench.gold("adversary", seed)
-    cases = [(r, n, u, HEALINGS) for r in bench.requests for n, u in UNLEARNERS.items() if n in names]
-    cases += [("random", n, u, FROM_COLLAPSE) for n, u in COLLAPSES.items()]
-    for request, name, unlearner, healings in cases:
-        done = {r["healing"] for r in there if (r["seed"], r["request"], r["unlearner"]) == (seed, request, name)}
-        if done < {"none", *healings}:
-            yield from (
-                r
-                for r in answers(bench, original, seed, request, name, unlearner, healings)
-                if r["healing"] not in done
-            )
+MADE_FIRST = ("original", "random", "adversary", "more random", "more adversary", "shadows", "sisa")
+
+
+def prepare(place: tuple[str, int, Path], what: str, seed: int) -> None:
+    """One model that others are compared with, made and kept (in a worker)."""
+    bench = Bench.opened(*place)
+    if what == "shadows":
+        assert bench.shadows.models, "made once, for all seeds"
+    elif what in ("original", "sisa"):
+        bench.original(seed, UNLEARNERS["Sisa"] if what == "sisa" else None)
+    elif what.startswith("more "):  # for the floor of KLOM
+        bench.gold(what.removeprefix("more "), seed + MORE)
+    else:
+        bench.gold(what, seed)
+
+
+def cases(names: list[str]) -> list[tuple[str, str]]:
+    """Requests and who answers them."""
+    found = [(request, name) for request in ("random", "adversary") for name in names]
+    return found + [("random", name) for name in COLLAPSES]
+
+
+def done(rows: list[Row], seed: int, request: str, name: str) -> bool:
+    return any((r["seed"], r["request"], r["unlearner"]) == (seed, request, name) for r in rows)
+
+
+def answer(place: tuple[str, int, Path], seed: int, request: str, name: str) -> list[Row]:
+    """What one unlearner and each healing make of a request (in a worker)."""
+    bench, unlearner = Bench.opened(*place), {**UNLEARNERS, **COLLAPSES}[name]
+    original = bench.original(seed, unlearner)
+    healings = FROM_COLLAPSE if name in COLLAPSES else HEALINGS
+    return list(answers(bench, original, seed, request, name, unlearner, healings))
 
 
 def answers(
@@ -310,7 +377,7 @@ def klom_of(bench: Bench, rows: list[Row], seeds: int) -> list[Row]:
         forgotten = bench.samples.only(bench.requests[request])
         golds, more = (
             torch.stack([bench.gold(request, seed).evaluate(forgotten).margins for seed in part])
-            for part in (range(seeds), range(seeds, 2 * seeds))
+            for part in (range(seeds), range(MORE, MORE + seeds))
         )
         for name, healing in dict.fromkeys((r["unlearner"], r["healing"]) for r in rows if r["request"] == request):
             models = torch.stack(

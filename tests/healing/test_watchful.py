@@ -40,7 +40,7 @@ def test_gold_is_left_alone(original: Trained, gold: Trained, digits: Digits, ha
 
 def test_a_steward_gives_it_what_it_looks_at(original: Trained, digits: Digits, hard: tuple[str, ...]) -> None:
     reserve = SpareSet(digits[1], shortfall="partial")
-    healer = Watchful(healer=Healer(steps=30), alternation=Alternation(rounds=1))
+    healer = Watchful(healer=Healer(steps=30), remedy=Alternation(rounds=1))
     steward = Steward(original, digits[0], reserve, unlearner=NoOp(), healer=healer, test=digits[2])
     outcome = steward.forget(hard)
     details = outcome.history[-1].details

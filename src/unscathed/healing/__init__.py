@@ -10,6 +10,8 @@ from unscathed.healing.healer import Healer, Strategy
 from unscathed.healing.layers import AllLayers, HeadFirst, HealedLayers, LowRank
 from unscathed.healing.memory import MemorySignal
 from unscathed.healing.objectives import Distillation, HealingObjective, OwnLoss
+from unscathed.healing.oracle_matching import OracleMatching
+from unscathed.healing.remedy import Remedy
 from unscathed.healing.repair import graft_layers, recalibrate, reset_layers
 from unscathed.healing.rungs import Heal, Repair, Resume, Rung, StartOver
 from unscathed.healing.traces import LayerDamage
@@ -34,7 +36,9 @@ __all__ = [
     "LayerDamage",
     "LowRank",
     "MemorySignal",
+    "OracleMatching",
     "OwnLoss",
+    "Remedy",
     "Repair",
     "Resume",
     "Rung",

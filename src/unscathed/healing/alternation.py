@@ -10,6 +10,7 @@ from unscathed.audit.intervals import Difference
 from unscathed.healing.base import steps_since
 from unscathed.healing.healer import Healer
 from unscathed.healing.memory import MemorySignal, shows
+from unscathed.healing.remedy import Remedy, check, joined, told
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Callback, Event, Trained
@@ -24,7 +25,7 @@ STRONGEST = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alternation:
+class Alternation(Remedy):
     """Where a healed model still knows the forgotten, unlearn and heal by turns, a little each.
 
     Healing uncovers what an unlearner only hid, and more healing uncovers more. Here a turn unlearns by
@@ -90,16 +91,16 @@ class Alternation:
             BadInputError: nothing is retained, the forgotten are retained, or the model is in shards.
         """
         started = time.perf_counter()
-        known = _joined(retain, twins)
+        known = joined(retain, twins)
         whole = healed.history[0].steps if healed.history else 0
-        self._check(healed, forgotten, known, whole)
+        check("alternate unlearning and healing", healed, forgotten, known)
         assert known is not None
         seed = derive(healed.seed if seed is None else seed, "alternation", len(healed.history))
         healer = self.healer or Healer(strategy="retain", steps=max(1, round(0.02 * whole)), learning_rate=0.1)
         found = signal.of(healed, forgotten)
         model, best, nearest = healed, healed, found
         least = signal.utility(healed) - self.utility * healed.task.score_range
-        memory, force, steps, cost = [_told(found)], 1, 0, 0
+        memory, force, steps, cost = [told(found)], 1, 0, 0
         rounds = self.rounds if shows(found, healed.task, self.tolerance) else 0
         for turn in range(rounds):
             # A turn costs what the last one did: one that cannot be paid for is not begun.
@@ -125,7 +126,7 @@ class Alternation:
             if signal.utility(ahead) < least:
                 break
             model = ahead
-            memory.append(_told(found))
+            memory.append(told(found))
             if abs(found.difference) < abs(nearest.difference):
                 best, nearest = model, found
             force *= 2 if found.difference > 0.75 * last.difference else 1
@@ -139,26 +140,6 @@ class Alternation:
             details={"forgotten": done, "turns": len(memory) - 1, "memory": memory},
         )
         return replace(best, history=(*healed.history, event))
-
-    def _check(self, healed: Trained, forgotten: Samples, known: Samples | None, whole: int) -> None:
-        problems = Problems("cannot alternate unlearning and healing")
-        problems.require(len(forgotten) > 0, "there are no forgotten samples")
-        problems.require(whole > 0, "the model has no history to take a duration from; give a model made by fit")
-        problems.require(
-            not healed.shards, "the model is in shards, and the Sisa that trained it forgets exactly: use that"
-        )
-        if problems.require(
-            known is not None, "there is nothing to hold the model in place; give retain=…, or the twins=… in it"
-        ):
-            assert known is not None
-            both = set(known.ids) & set(forgotten.ids)
-            problems.require(not both, f"{len(both)} of the forgotten are among the retained samples; take them out")
-            foreign = set(known.ids) - set(healed.ids)
-            problems.require(
-                not foreign,
-                f"{len(foreign)} samples are not in the model: give those that stay, and twins that it was healed on",
-            )
-        problems.raise_any()
 
 
 def _halfway(before: Trained, after: Trained, signal: MemorySignal, forgotten: Samples) -> tuple[Trained, Difference]:
@@ -177,16 +158,3 @@ def _halfway(before: Trained, after: Trained, signal: MemorySignal, forgotten: S
             best = mixed, found
         low, high = (share, high) if found.difference > 0 else (low, share)
     return best
-
-
-def _joined(retain: Samples | None, twins: Samples | None) -> Samples | None:
-    """What stays: the retained samples and the twins, each once."""
-    if retain is None or twins is None:
-        return retain if twins is None else twins
-    return retain.without(set(twins.ids) & set(retain.ids)) + twins
-
-
-def _told(found: Difference) -> dict[str, float]:
-    """A signal, for the history."""
-    values = {"score": found.value, "expected": found.reference, "low": found.low, "high": found.high}
-    return {name: round(value, 4) for name, value in values.items()}

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from unscathed.healing.alternation import Alternation
 from unscathed.healing.base import HealingMethod, steps_since
 from unscathed.healing.healer import Healer
 from unscathed.healing.memory import MemorySignal, shows
+from unscathed.healing.oracle_matching import OracleMatching
+from unscathed.healing.remedy import Remedy
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Callback, Event, Trained
@@ -18,7 +19,7 @@ from unscathed.training import Callback, Event, Trained
 
 @dataclass(frozen=True, kw_only=True)
 class Watchful(HealingMethod):
-    """Heal, look whether memory of the forgotten shows, and if so unlearn and heal by turns.
+    """Heal, look whether memory of the forgotten shows, and if so take it away.
 
     An unlearner may only have hidden what it should have removed, and healing uncovers it. There is no gold to tell by,
     so a `MemorySignal` does; it costs a tenth of the original's steps, and stands in the history with what it saw.
@@ -26,11 +27,11 @@ class Watchful(HealingMethod):
 
     Args:
         healer: heals.
-        alternation: takes turns where memory shows.
+        remedy: takes memory away where it shows: `OracleMatching`, or `Alternation`.
     """
 
     healer: HealingMethod = field(default_factory=Healer)
-    alternation: Alternation = field(default_factory=Alternation)
+    remedy: Remedy = field(default_factory=OracleMatching)
 
     @property
     def uses_twins(self) -> bool:
@@ -75,7 +76,7 @@ class Watchful(HealingMethod):
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Trained:
-        """Heal, watch, and take turns; returns a new model, with all of it as one event.
+        """Heal, watch, and take away what shows; returns a new model, with all of it as one event.
 
         The event's details have the healer's, what was ``"remembered"`` after it (score, expected score, interval of
         the difference), what each turn made of that, and whether the forgotten are ``"forgotten"``.
@@ -123,8 +124,8 @@ class Watchful(HealingMethod):
             "forgotten": True,
         }
         steps = signal.steps + steps_since(unlearned, healed)
-        if shows(found, healed.task, self.alternation.tolerance):
-            healed = self.alternation.heal(
+        if shows(found, healed.task, self.remedy.tolerance):
+            healed = self.remedy.heal(
                 healed,
                 forgotten=forgotten,
                 signal=signal,

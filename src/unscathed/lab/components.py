@@ -52,7 +52,7 @@ NESTED: dict[str, dict[str, Constructor]] = {
     "layers": {name: getattr(healing, name) for name in ("AllLayers", "HeadFirst", "LowRank")},
     "until": {"Until": healing.Until},
     "rungs": {name: getattr(healing, name) for name in ("Heal", "Repair", "Resume", "StartOver")},
-    "alternation": {"Alternation": healing.Alternation},
+    "remedy": {name: getattr(healing, name) for name in ("OracleMatching", "Alternation")},
     "augment": {"Flip": Flip, "Shift": Shift},
     "dataset": KINDS["dataset"],
     "encoder": {"efficientnet_lite0": efficientnet_lite0},

@@ -64,7 +64,7 @@ class Pace:
         recipe, count = self.opened.recipe, len(self.opened.samples)
         whole = self.step * recipe.total_steps(count)
         if isinstance(healer, Watchful):
-            return self._healing(healer.healer) + (SIGNAL + healer.alternation.ceiling) * whole
+            return self._healing(healer.healer) + (SIGNAL + healer.remedy.ceiling) * whole
         if isinstance(healer, Escalation):
             return healer.ceiling * whole
         if not isinstance(healer, Healer):

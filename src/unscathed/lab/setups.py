@@ -39,22 +39,27 @@ class Setup:
         return self.dataset.test
 
 
-def setup(name: str, data: str | Path | None = None) -> Setup:
-    """A data set with its default model and recipe, the same as an experiment's that names no others.
+def setup(
+    name: str, data: str | Path | None = None, *, model: str | None = None, recipe: Recipe | None = None
+) -> Setup:
+    """A data set with a model and a recipe: by default its own, the same as an experiment's that names no others.
 
     Args:
         name: of a data set of classes.
         data: where its files are; by default where the data set looks for itself.
+        model: the name of one of the lab's models, for another than the data set's own.
+        recipe: how it is trained; by default what suits the data set's own model, and `Recipe`'s defaults for others.
 
     Raises:
-        BadInputError: there is none of this name, it has no model of its own, or it cannot be read.
+        BadInputError: there is none of this name, it has no model of its own and none is given, there is no such
+            model, or the data cannot be read.
     """
     arguments = (("path", str(data)),) if data is not None else ()
     component, task = Component("dataset", name, arguments), Component("task", "ClassificationTask")
-    model = default_model(component, task)
-    if model is None:
-        raise BadInputError("cannot set up", [f"{name!r} has no model of its own"])
+    network = default_model(component, task) if model is None else Component("model", model)
+    if network is None:
+        raise BadInputError("cannot set up", [f"{name!r} has no model of its own; give model=…"])
     dataset: Dataset = component.build()
-    made = task_of(task, model, dataset)
+    made = task_of(task, network, dataset)
     assert isinstance(made, ClassificationTask)
-    return Setup(dataset, made, recipe_of(Component("recipe", "Recipe"), component, task, model))
+    return Setup(dataset, made, recipe or recipe_of(Component("recipe", "Recipe"), component, task, network))

@@ -23,7 +23,7 @@ from unscathed.training.seeds import generator, seeded
 from unscathed.training.trained import Event, Trained, state_of
 
 Objective = Callable[[Any, Batch], Tensor]
-"""From a model's outputs and their batch, what is descended: one number a sample, [n]."""
+"""From a model's outputs and their batch, what is descended: one number a sample, [n], or several, [n, k]."""
 Around = Callable[[nn.Module], AbstractContextManager[object]]
 """What is done to a model before something happens to it, and what after."""
 
@@ -94,7 +94,8 @@ def tune(
         by: who does this, for the history.
         callbacks: progress, histories.
         what: the job's name, for callbacks.
-        objective: what is descended in place of the task's losses: from outputs and their batch, [n].
+        objective: what is descended in place of the task's losses: from outputs and their batch, [n]; or several such
+            numbers, [n, k], which weights, [n, k] too, choose from for each sample.
         weights: what each sample's loss is multiplied by, float [n]; by default 1.
         around_step: entered with the model before each of the optimizer's steps, when gradients are there, and left
             after it.
@@ -205,7 +206,8 @@ def _train(
                 with machine.computing():
                     outputs = task.outputs(model, batch)
                 losses = objective(full_precision(outputs), batch)
-                loss = (losses if weights is None else losses * weights[chosen].to(losses)).mean()
+                weighed = losses if weights is None else losses * weights[chosen].to(losses)
+                loss = weighed.reshape(len(weighed), -1).sum(dim=1).mean()
                 model.zero_grad(set_to_none=True)
                 with machine.deterministic():
                     loss.backward()  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ def targets(record: dict[str, Any]) -> list[Row]:
     whole = {c: [r["score"] - r["gold_score"] for r in of] for c, of in grouped(rows).items()}
 
     def gains(healing: str, over: str) -> dict[tuple[str, ...], list[float]]:
-        found = {}
+        found: dict[tuple[str, ...], list[float]] = {}
         for (request, name, how), of in grouped(rows).items():
             if how == healing:
                 control = {
@@ -96,7 +96,7 @@ def at_most(target: str, bound: float, figures: dict[Any, float]) -> Row:
 
 def reach(values: list[float]) -> float:
     """Half the 95 % interval of a mean."""
-    return float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    return float(stats.t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5)
 
 
 def table(found: list[Row]) -> str:

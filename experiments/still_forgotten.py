@@ -6,7 +6,8 @@ For each seed and request, gradient ascent without a budget collapses the model,
 retained samples heals it: what was only hidden comes back. Then
 
 - signals: what each candidate says of gold (should be nothing), of the original (memory) and of the healed model;
-- turns: `Alternation` from the healed model, until `MemorySignal` shows nothing;
+- turns: `Alternation` and `OracleMatching` from the healed model, until `MemorySignal` shows nothing, and how far their
+  margins on the forgotten are from gold's (and another gold's are);
 - poison: the collapsed model healed for as many steps on other data: on twins, weighed twins, typical spares.
 
 MNIST has a small multilayer perceptron, and CIFAR-10 images are halved to 16 pixels, so that 5 trainings a seed cost
@@ -51,7 +52,7 @@ from unscathed.adversaries import (
 )
 from unscathed.audit.intervals import Difference, unpaired
 from unscathed.audit.membership import compare_membership
-from unscathed.healing import Alternation, MemorySignal, Typicality, typical_spares
+from unscathed.healing import Alternation, MemorySignal, OracleMatching, Remedy, Typicality, typical_spares
 from unscathed.lab.models import FastNet
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import setup
@@ -61,6 +62,7 @@ from unscathed.training.checkpoint import write_atomically
 RESERVE, ASKED, TEST = 0.2, 0.05, 2000
 ASCENT = {"digits": 0.5, "mnist": 0.2, "cifar10": 0.3}
 MODELS = ("gold", "original", "healed")
+REMEDIES: dict[str, Remedy] = {"turns": Alternation(), "matching": OracleMatching()}
 REQUESTS = ("random", "parameter-aware", "one class", "highest loss")
 Record = dict[str, Any]
 
@@ -125,6 +127,7 @@ def requests(case: Case) -> dict[str, tuple[str, ...]]:
 def measure(case: Case, name: str, ids: tuple[str, ...]) -> Record:
     forgotten, left = case.retain.only(ids), case.retain.without(ids)
     gold = Retrain().unlearn(case.original, case.retain, ids)
+    another = fit(case.task, left, case.recipe, seed=case.seed + 1000)
     collapsed = GradientAscent(kl_budget=None, learning_rate=ASCENT[name]).unlearn(case.original, case.retain, ids)
     healed = Healer(strategy="retain", steps=case.tenth).heal(collapsed, retain=left)
     twins = SpareSet(case.spares, shortfall="partial").match(forgotten, case.original)
@@ -146,10 +149,20 @@ def measure(case: Case, name: str, ids: tuple[str, ...]) -> Record:
             found["signals"][candidate][which] = told(says)
         for candidate, made in (("reference, retained", signal), ("reference, spares", from_spares)):
             found["signals"][candidate][which] = told(made.of(model, forgotten))
-    turned = Alternation().heal(healed, forgotten=forgotten, signal=signal, retain=left)
-    last = turned.history[-1]
-    took = {"steps": last.steps / case.original.history[0].steps, "reached": last.details["forgotten"]}
-    found["turns"] = {**scores(turned), **took, "turns": last.details["turns"], "memory": last.details["memory"]}
+    theirs = gold.evaluate(forgotten).margins
+
+    def apart(model: Trained) -> float:
+        return float((model.evaluate(forgotten).margins - theirs).abs().mean())
+
+    found["margins"] = {"another gold": apart(another), "original": apart(case.original), "healed": apart(healed)}
+    for name_of, remedy in REMEDIES.items():
+        started = time.perf_counter()
+        cured = remedy.heal(healed, forgotten=forgotten, signal=signal, retain=left)
+        last = cured.history[-1]
+        took = {"steps": last.steps / case.original.history[0].steps, "reached": last.details["forgotten"]}
+        took["seconds"] = time.perf_counter() - started
+        found[name_of] = {**scores(cured), **took, "turns": last.details["turns"], "memory": last.details["memory"]}
+        found["margins"][name_of] = apart(cured)
     assert twins.samples is not None
     found["poison"], found["typicality"] = poison(case, collapsed, left, twins.samples, rest, scores)
     return found
@@ -283,8 +296,12 @@ def summarised(runs: list[Record]) -> Record:
     for request in REQUESTS:
         of = [run[request] for run in runs]
         rows = {w: {k: spread([o["scores"][w][k] for o in of]) for k in ("test", "forgotten")} for w in of[0]["scores"]}
-        rows["turns"] = {k: spread([o["turns"][k] for o in of]) for k in ("test", "forgotten", "steps", "turns")}
-        rows["turns"]["reached"] = sum(o["turns"]["reached"] for o in of)
+        for which in REMEDIES:
+            rows[which] = {k: spread([o[which][k] for o in of]) for k in ("test", "forgotten", "steps", "turns")}
+            rows[which]["reached"] = sum(o[which]["reached"] for o in of)
+        summary.setdefault("margins", {})[request] = {
+            which: spread([o["margins"][which] for o in of]) for which in of[0]["margins"]
+        }
         summary["turns"][request] = rows
         summary["poison"][request] = {
             w: {k: spread([o["poison"][w][k] for o in of]) for k in ("test", "forgotten")} for w in of[0]["poison"]
@@ -319,10 +336,16 @@ def show(name: str, summary: Record, seeds: int) -> None:
     rows.append(["true", *(f"{e['true']:+.2f}" for w in MODELS for e in any_says[w].values()), "", ""])
     table(["signal", *(f"{w}: {r}" for w in MODELS for r in REQUESTS), "r", "mean error"], rows)
     print("\nTest / forgotten, %:")
-    names = ("original", "gold", "collapsed", "healed", "turns")
+    names = ("original", "gold", "collapsed", "healed", *REMEDIES)
     rows = [[w, *(both(summary["turns"][r][w]) for r in REQUESTS)] for w in names]
-    turns = [summary["turns"][r]["turns"] for r in REQUESTS]
-    rows.append(["steps, % of training", *(f"{100 * t['steps']['mean']:.0f} ({t['reached']} reached)" for t in turns)])
+    for which in REMEDIES:
+        taken = [summary["turns"][r][which] for r in REQUESTS]
+        steps = (f"{100 * t['steps']['mean']:.0f} ({t['reached']} reached)" for t in taken)
+        rows.append([f"steps of {which}, % of training", *steps])
+    table(["model", *REQUESTS], rows)
+    print("\nMargins on the forgotten, mean distance from gold's:")
+    apart = [summary["margins"][r] for r in REQUESTS]
+    rows = [[w, *(f"{a[w]['mean']:.2f} ± {a[w]['sd']:.2f}" for a in apart)] for w in apart[0]]
     table(["model", *REQUESTS], rows)
     print("\nCollapsed, then healed for 10 % of the steps on … (test / forgotten, %):")
     rows = [[w, *(both(summary["poison"][r][w]) for r in REQUESTS)] for w in summary["poison"]["random"]]
@@ -349,7 +372,7 @@ def main() -> None:
         record: Record = json.loads(place.read_text()) if place.exists() else {}
         if record.get("command") != command:  # the same command goes on where it was cut off
             kept = {k: provenance()[k] for k in ("commit", "code", "versions", "processor", "accelerator")}
-            record = {"command": command, **kept, "threads": 1, "settings": repr(Alternation()), "runs": []}
+            record = {"command": command, **kept, "threads": 1, "settings": repr(REMEDIES), "runs": []}
         for seed in range(len(record["runs"]), args.seeds):
             started = time.perf_counter(), time.process_time()
             case = prepare(name, args.samples, seed)

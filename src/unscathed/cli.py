@@ -111,10 +111,21 @@ def audit(
         list[Path] | None,
         typer.Option(help="The model retrained without the forgotten; more, of other seeds.", show_default=False),
     ] = None,
-    original: Annotated[Path | None, typer.Option(help="The model before unlearning.", show_default=False)] = None,
+    original: Annotated[
+        list[Path] | None,
+        typer.Option(help="The model before unlearning; more, of other seeds, for --like.", show_default=False),
+    ] = None,
+    like: Annotated[
+        list[Path] | None,
+        typer.Option(help="A model made the same way from another seed: margins over all (KLOM).", show_default=False),
+    ] = None,
     shadows: Annotated[
         int, typer.Option(help="Shadow models to train, for membership sample by sample (16 say much).", min=0)
     ] = 0,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(help="With shadow models: rmia, lira, or both. \\[default: rmia]", show_default=False),
+    ] = None,
     relearning: Annotated[
         bool, typer.Option("--relearning", help="Measure how soon the forgotten are relearned.")
     ] = False,
@@ -139,7 +150,8 @@ def audit(
         sys.path.append(folder)
     request = AuditRequest(
         model=model, forget=forget, out=out, dataset=dataset, data=data, task=task, samples=samples, test=test,
-        unseen=unseen, reserve=reserve, seed=seed, gold=tuple(gold or ()), original=original, recipe=recipe,
+        unseen=unseen, reserve=reserve, seed=seed, gold=tuple(gold or ()), original=tuple(original or ()),
+        like=tuple(like or ()), attack=tuple(attack or ("rmia",)), recipe=recipe,
         shadows=shadows, relearning=relearning, tolerance=tuple(tolerance or ()), cache=cache,
     )  # fmt: skip
     try:

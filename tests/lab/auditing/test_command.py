@@ -164,7 +164,7 @@ def test_golds_of_several_seeds_widen_intervals(
     assert any("2 golds" in said for said in two["rests_on"])
     areas = [next(c for c in r["verdict"]["forgetting"] if "RMIA AUC" in c["name"]) for r in (one, two)]
     assert areas[1]["high"] - areas[1]["low"] > areas[0]["high"] - areas[0]["low"]
-    both = {"gold": tuple(golds), "original": lab.folder / "original"}
+    both = {"gold": tuple(golds), "original": (lab.folder / "original",)}
     trained = prepare(request(lab.folder / "gold", lab, relearning=True, **both))
     (relearning,) = (measure for measure in trained.measures if isinstance(measure, Relearning))
     assert relearning.golds == trained.golds[1:]

@@ -59,12 +59,12 @@ def test_the_record_tells_what_was_never_seen(lab: Lab, digits: tuple[Samples, .
     twins = spares.ids[:30]
     healed = replace(original, ids=(*retain.without(lab.ids).ids, *twins))
     healed.save(lab.folder / "healed")
-    prepared = prepare(request(lab.folder / "healed", lab, original=lab.folder / "original"))
+    prepared = prepare(request(lab.folder / "healed", lab, original=(lab.folder / "original",)))
     assert prepared.trained_on.ids == retain.ids
     assert prepared.unseen is not None
     assert set(prepared.unseen.ids) == set(spares.ids) - set(twins)
     beside_gold = prepare(
-        request(lab.folder / "healed", lab, original=lab.folder / "original", gold=(lab.folder / "gold",))
+        request(lab.folder / "healed", lab, original=(lab.folder / "original",), gold=(lab.folder / "gold",))
     )
     assert beside_gold.unseen is not None
     # Shadow models know nothing of which model is audited: other audits of the same data share them.
@@ -78,30 +78,30 @@ def test_the_record_tells_what_was_never_seen(lab: Lab, digits: tuple[Samples, .
 
 def test_without_a_record_the_split_tells(lab: Lab, digits: tuple[Samples, ...]) -> None:
     bare = lab.folder / "bare.safetensors"
-    prepared = prepare(request(bare, lab, original=bare, reserve=0.1))
+    prepared = prepare(request(bare, lab, original=(bare,), reserve=0.1))
     assert prepared.trained_on.ids == digits[0].ids
     assert prepared.unseen is not None
     assert prepared.unseen.ids == digits[1].ids
     assert set(prepared.models["model"].ids) == set(digits[0].ids) - set(lab.ids)
     assert prepared.models["original"].ids == digits[0].ids
-    as_number = prepare(request(bare, lab, original=bare, reserve=float(len(digits[1]))))
+    as_number = prepare(request(bare, lab, original=(bare,), reserve=float(len(digits[1]))))
     assert as_number.trained_on.ids == digits[0].ids
     with pytest.raises(BadInputError, match="its record says what it was trained on"):
-        prepare(request(bare, lab, original=lab.folder / "original", reserve=0.3))
+        prepare(request(bare, lab, original=(lab.folder / "original",), reserve=0.3))
 
 
 def test_what_was_never_learned_is_not_forgotten(lab: Lab, digits: tuple[Samples, ...]) -> None:
-    asked = replace(request(lab.folder / "gold", lab, original=lab.folder / "original"), forget=digits[1].ids[0])
+    asked = replace(request(lab.folder / "gold", lab, original=(lab.folder / "original",)), forget=digits[1].ids[0])
     with pytest.raises(BadInputError, match="never trained on 1 of these"):
         prepare(asked)
 
 
 def test_relearning_is_measured_where_it_is_asked_for(lab: Lab) -> None:
-    both: dict[str, Any] = {"original": lab.folder / "original", "gold": (lab.folder / "gold",)}
+    both: dict[str, Any] = {"original": (lab.folder / "original",), "gold": (lab.folder / "gold",)}
     prepared = prepare(request(lab.folder / "gold", lab, relearning=True, **both))
     assert any(isinstance(measure, Relearning) for measure in prepared.measures)
     with pytest.raises(BadInputError, match="relearning needs gold, to count its steps; give --gold"):
-        prepare(request(lab.folder / "gold", lab, relearning=True, original=lab.folder / "original"))
+        prepare(request(lab.folder / "gold", lab, relearning=True, original=(lab.folder / "original",)))
 
 
 @pytest.fixture

@@ -54,6 +54,11 @@ def _attacks(request: AuditRequest, prepared: Prepared) -> list[str]:
             "Membership was looked at by a population attack alone, which is weak: that it finds nothing is no proof. "
             "With --shadows 16 it is asked sample by sample."
         )
+    if request.like:
+        said.append(
+            f"Margins are compared over the model and {len(request.like)} more that were made the same way with those "
+            "over all golds: that judges the way of unlearning, not this model alone."
+        )
     if not request.relearning:
         said.append("Whether the forgotten come back sooner than they should was not measured (--relearning).")
     return said

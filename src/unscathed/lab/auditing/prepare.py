@@ -7,7 +7,19 @@ from dataclasses import dataclass
 
 import torch
 
-from unscathed.audit import Case, Measure, PopulationMembership, Relearning, ScoreOnForgotten, Tolerance, Utility
+from unscathed.audit import (
+    Attack,
+    Case,
+    Lira,
+    Margins,
+    Measure,
+    PopulationMembership,
+    Relearning,
+    Rmia,
+    ScoreOnForgotten,
+    Tolerance,
+    Utility,
+)
 from unscathed.lab.auditing.models import Named, bare, named
 from unscathed.lab.auditing.reading import Material, read_ids, read_material, read_recipe, read_tolerance
 from unscathed.lab.auditing.request import AuditRequest
@@ -16,6 +28,9 @@ from unscathed.samples import Samples
 from unscathed.task import Task
 from unscathed.training import Recipe, State, Trained, check_fit
 
+ATTACKS: dict[str, Attack] = {"rmia": Rmia(online=False), "lira": Lira(online=False)}
+"""Sample by sample, by the names that a person gives."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prepared:
@@ -23,7 +38,7 @@ class Prepared:
 
     Args:
         task: what the models are for.
-        models: ``"model"``, and ``"gold"``, ``"gold 2"`` … and ``"original"`` where they are given.
+        models: ``"model"``, and ``"gold"``, ``"gold 2"`` …, ``"original"`` … and ``"like"`` … where they are given.
         forms: of each, see `Named`.
         trained_on: what the original was trained on.
         forgotten: of these, what should have been forgotten.
@@ -53,7 +68,7 @@ class Prepared:
     @property
     def golds(self) -> tuple[Trained, ...]:
         """All golds, the one that differences are from first."""
-        return tuple(model for name, model in self.models.items() if is_gold(name))
+        return _all("gold", self.models)
 
     @property
     def retain(self) -> Samples:
@@ -73,6 +88,11 @@ def prepare(request: AuditRequest) -> Prepared:
     forget = read_ids(request, problems)
     recipe = None if request.recipe is None else read_recipe(request.recipe, problems)
     tolerance = read_tolerance(request.tolerance, problems)
+    strange = [name for name in request.attack if name not in ATTACKS]
+    problems.require(
+        bool(request.attack) and not strange,
+        f"--attack {', '.join(strange) or 'names none'}: give {' or '.join(ATTACKS)}",
+    )
     even = request.shadows >= 0 and request.shadows % 2 == 0
     problems.require(even, f"--shadows {request.shadows} must be an even number (each two share no sample)")
     read: dict[str, Trained | State] = {}
@@ -112,8 +132,10 @@ def prepare(request: AuditRequest) -> Prepared:
     _check_samples(material.task, {"samples": trained_on, "test": material.test, "unseen": unseen}, problems)
     measures: tuple[Measure, ...] = (Utility(), ScoreOnForgotten(), PopulationMembership())
     if request.relearning:
-        golds = tuple(model for name, model in models.items() if is_gold(name))
-        measures = (*measures, Relearning(golds=golds[1:], seed=request.seed))
+        measures = (*measures, Relearning(golds=_all("gold", models)[1:], seed=request.seed))
+    if request.like:
+        same = (models["model"], *_all("like", models))
+        measures = (*measures, Margins(models=same, golds=_all("gold", models), originals=_all("original", models)))
     prepared = Prepared(
         task=material.task,
         models=models,
@@ -133,14 +155,20 @@ def prepare(request: AuditRequest) -> Prepared:
     return prepared
 
 
+def _all(kind: str, models: dict[str, Trained]) -> tuple[Trained, ...]:
+    """All models of a kind: ``"gold"``, ``"original"`` or ``"like"``."""
+    return tuple(model for name, model in models.items() if name.split()[0] == kind)
+
+
 def is_gold(name: str) -> bool:
     """Whether a model is called gold, of whichever seed."""
     return name.split()[0] == "gold"
 
 
 def _forms(request: AuditRequest, problems: Problems) -> dict[str, Named]:
-    golds = {"gold" if number == 1 else f"gold {number}": path for number, path in enumerate(request.gold, start=1)}
-    paths = {"model": request.model, **golds, **({"original": request.original} if request.original else {})}
+    paths = {"model": request.model}
+    for kind, given in (("gold", request.gold), ("original", request.original), ("like", request.like)):
+        paths |= {kind if number == 1 else f"{kind} {number}": path for number, path in enumerate(given, start=1)}
     spoken = {"model": "MODEL"}
     found = {name: named(spoken.get(name, f"--{name}"), path, problems) for name, path in paths.items()}
     return {name: form for name, form in found.items() if form is not None}
@@ -157,7 +185,11 @@ def _trained_on(
     pool = material.pool
     assert pool is not None
     known = set(pool.ids)
-    strangers = {of: set(record.ids) - known for of, record in records.items() if of != "model"}
+
+    def healed(of: str) -> bool:  # on twins, perhaps, that are not here
+        return of.split()[0] in ("model", "like")
+
+    strangers = {of: set(record.ids) - known for of, record in records.items() if not healed(of)}
     for of, ids in strangers.items():
         problems.require(
             not ids,
@@ -199,7 +231,7 @@ def _models(
     return {
         name: model
         if isinstance(model, Trained)
-        else bare(task, model, recipe, trained_on.ids if name == "original" else retained)
+        else bare(task, model, recipe, trained_on.ids if name.split()[0] == "original" else retained)
         for name, model in read.items()
     }
 

@@ -65,6 +65,7 @@ def make_record(
             "recipe": None if prepared.recipe is None else prepared.recipe.to_json(),
             "tolerance": asdict(prepared.tolerance),
             "shadows": request.shadows,
+            "attacks": list(request.attack) if request.shadows else [],
             "relearning": request.relearning,
             "seed": request.seed,
         },

@@ -26,9 +26,13 @@ class AuditRequest:
         seed: of that split (``samples.split(reserve=…, seed=…)``), of shadow models and of relearning.
         gold: models retrained without the forgotten, in either form: the first is what differences are from; more, of
             other seeds, widen intervals by what another seed does, where a measure can tell.
-        original: the model before unlearning, in either form.
+        original: models before unlearning, in either form: the first is the control; more, of other seeds, are what
+            ``like`` were made of.
+        like: models made the same way as the one audited, from other seeds: margins are then compared over all of them
+            with those over all golds (KLOM), which takes four golds and, where there is an original, two of these.
         recipe: of training, as JSON, or a file of it; by default as a record or the data set says.
         shadows: how many shadow models are trained for the attack sample by sample; 0 for none.
+        attack: with which attacks, sample by sample: ``"rmia"``, ``"lira"``.
         relearning: whether it is measured how soon the forgotten are relearned.
         tolerance: ``name=value`` of `Tolerance`'s.
         cache: the folder where shadow models are kept; by default ``shadows`` in ``out``.
@@ -46,9 +50,11 @@ class AuditRequest:
     reserve: float | None = None
     seed: int = 0
     gold: tuple[Path, ...] = ()
-    original: Path | None = None
+    original: tuple[Path, ...] = ()
+    like: tuple[Path, ...] = ()
     recipe: str | None = None
     shadows: int = 0
+    attack: tuple[str, ...] = ("rmia",)
     relearning: bool = False
     tolerance: tuple[str, ...] = ()
     cache: Path | None = None

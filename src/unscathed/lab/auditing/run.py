@@ -12,7 +12,7 @@ from typing import Any
 
 from unscathed.audit import PerSampleMembership, Verdict, audit
 from unscathed.audit.check import Outcome
-from unscathed.lab.auditing.prepare import Prepared, prepare
+from unscathed.lab.auditing.prepare import ATTACKS, Prepared, prepare
 from unscathed.lab.auditing.record import make_record, outcome_of
 from unscathed.lab.auditing.request import AuditRequest
 from unscathed.lab.extras import missing_extras
@@ -70,7 +70,9 @@ def audit_model(
         say(f"{request.shadows} shadow models, kept in {request.shadows_folder}")
         before = time.perf_counter()
         shadows = _shadows(request, prepared, callbacks)
-        measures = (*measures, PerSampleMembership(shadows=shadows, golds=prepared.golds))
+        attacks = [ATTACKS[name] for name in dict.fromkeys(request.attack)]
+        golds = prepared.golds
+        measures = (*measures, *(PerSampleMembership(shadows=shadows, attack=a, golds=golds) for a in attacks))
         seconds["shadow models"] = time.perf_counter() - before
     say("auditing")
     verdict = audit(

@@ -134,11 +134,16 @@ def _with_twins(verdict: Json | None) -> list[Row]:
     ]
 
 
+def is_like(name: str) -> bool:
+    """Whether a model was only made the same way as the one audited."""
+    return name.split()[0] == "like"
+
+
 def _models(models: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The models, with what was done to each."""
     return [
         {
-            "name": SPOKEN.get(name, name),
+            "name": SPOKEN.get(name, f"made the same way{name.removeprefix('like')}" if is_like(name) else name),
             "path": model["path"],
             "digest": model["digest"],
             "history": [f"{e['kind']}{'' if e['kind'] == 'fitted' else ' by ' + e['by']}" for e in model["history"]]

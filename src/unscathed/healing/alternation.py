@@ -6,20 +6,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from unscathed.audit.intervals import Difference
 from unscathed.healing.base import steps_since
 from unscathed.healing.healer import Healer
 from unscathed.healing.memory import MemorySignal, shows
-from unscathed.healing.remedy import Remedy, check, joined, told
+from unscathed.healing.remedy import Remedy, check, halfway, joined, told
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Callback, Event, Trained
 from unscathed.training.seeds import derive
 from unscathed.unlearners import NegGradPlus, Unlearner
-from unscathed.unlearners.trust_region import between
 
-HALVINGS = 5
-"""Of a turn that took too much."""
 STRONGEST = 4
 """Times that the forgotten may count more than in the first turn."""
 
@@ -122,7 +118,7 @@ class Alternation(Remedy):
                 break
             last, found = found, signal.of(ahead, forgotten)
             if found.difference < 0:
-                ahead, found = _halfway(model, ahead, signal, forgotten)
+                ahead, found = halfway(model, ahead, signal, forgotten)
             if signal.utility(ahead) < least:
                 break
             model = ahead
@@ -140,21 +136,3 @@ class Alternation(Remedy):
             details={"forgotten": done, "turns": len(memory) - 1, "memory": memory},
         )
         return replace(best, history=(*healed.history, event))
-
-
-def _halfway(before: Trained, after: Trained, signal: MemorySignal, forgotten: Samples) -> tuple[Trained, Difference]:
-    """Between a model that knows too much and one that knows less than if it had never seen them: neither.
-
-    The straight line between their weights is halved until the signal is 0 or nearly so; a turn is short, and what
-    lies on the line is as good as its ends.
-    """
-    low, high = 0.0, 1.0
-    best = after, signal.of(after, forgotten)
-    for _ in range(HALVINGS):
-        share = (low + high) / 2
-        mixed = between(before, after, share)
-        found = signal.of(mixed, forgotten)
-        if abs(found.difference) < abs(best[1].difference):
-            best = mixed, found
-        low, high = (share, high) if found.difference > 0 else (low, share)
-    return best

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unscathed.healing.memory import MemorySignal, shows
-from unscathed.healing.remedy import Remedy, check, joined, told
+from unscathed.healing.remedy import Remedy, check, halfway, joined, told
 from unscathed.problems import Problems
 from unscathed.samples import Batch, Samples
 from unscathed.training import Callback, Event, Teacher, Trained, tune
@@ -31,8 +31,8 @@ class OracleMatching(Remedy):
     Climbing the loss of the forgotten drives a model away from what it knows, and nothing says where to stop, sample by
     sample: it ends with margins that a model which never saw them would not have. The reference of a `MemorySignal` was
     trained without the forgotten, so its answers are about what gold's would be. The model descends its divergence from
-    them on the forgotten, and the task's own loss on retained samples in the same batches. Their labels are not looked
-    at.
+    them on the forgotten, and the task's own loss on retained samples in the same batches; labels of the forgotten are
+    not looked at. Where it ends up knowing less than the signal expects, it goes back part of the way.
 
     Args:
         share: of the original's gradient steps, for a round.
@@ -97,6 +97,8 @@ class OracleMatching(Remedy):
             ahead = self._matched(model, forgotten, known, signal, derive(seed, number), callbacks)
             steps += ahead.history[-1].steps
             reached = signal.of(ahead, forgotten)
+            if reached.difference < 0:  # the reference was trained for less than gold, and knows less
+                ahead, reached = halfway(model, ahead, signal, forgotten)
             if signal.utility(ahead) < least or abs(reached.difference) >= abs(found.difference):
                 break
             model, found = ahead, reached

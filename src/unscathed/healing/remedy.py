@@ -10,6 +10,10 @@ from unscathed.healing.memory import MemorySignal
 from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Callback, Trained
+from unscathed.unlearners.trust_region import between
+
+HALVINGS = 5
+"""Of a way that took too much."""
 
 
 class Remedy(ABC):
@@ -82,6 +86,30 @@ def check(what: str, healed: Trained, forgotten: Samples, known: Samples | None)
             f"{len(foreign)} samples are not in the model: give those that stay, and twins that it was healed on",
         )
     problems.raise_any()
+
+
+def halfway(before: Trained, after: Trained, signal: MemorySignal, forgotten: Samples) -> tuple[Trained, Difference]:
+    """Between a model that knows too much and one that knows less than if it had never seen them: neither.
+
+    The straight line between their weights is halved until the signal is 0 or nearly so; the way is short, and what
+    lies on the line is as good as its ends.
+
+    Args:
+        before: the one that knows too much.
+        after: the other.
+        signal: what tells.
+        forgotten: what should not be known.
+    """
+    low, high = 0.0, 1.0
+    best = after, signal.of(after, forgotten)
+    for _ in range(HALVINGS):
+        share = (low + high) / 2
+        mixed = between(before, after, share)
+        found = signal.of(mixed, forgotten)
+        if abs(found.difference) < abs(best[1].difference):
+            best = mixed, found
+        low, high = (share, high) if found.difference > 0 else (low, share)
+    return best
 
 
 def joined(retain: Samples | None, twins: Samples | None) -> Samples | None:

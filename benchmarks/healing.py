@@ -61,7 +61,7 @@ from unscathed.healing import HealingMethod
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import Setup, setup
 from unscathed.training import Shadows, fit_shadows
-from unscathed.training.checkpoint import write_atomically
+from unscathed.training.checkpoint import RECORD, write_atomically
 from unscathed.training.seeds import derive
 
 UNLEARNERS: dict[str, Unlearner] = {
@@ -146,7 +146,7 @@ class Bench:
 
     def keep(self, name: str, make: Callable[[], Trained]) -> Trained:
         """A model from the folder, or made and put there; what it took stands in its history."""
-        if not (self.work / name).exists():
+        if not (self.work / name / RECORD).exists():
             make().save(self.work / name)
         return Trained.load(self.work / name, self.task)
 

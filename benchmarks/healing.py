@@ -1,7 +1,7 @@
 """What healing reaches and what it costs, beside gold: the targets that this project set itself, and the figures.
 
     python benchmarks/healing.py [--dataset mnist] [--samples 8000] [--seeds 5] [--unlearners Fisher …] [--workers 2]
-        [--work FOLDER] [--json FILE]
+        [--test 10000] [--work FOLDER] [--json FILE]
 
 For every seed an original, and gold for each request; a request names 5 % of the training samples, at random or chosen
 by `ParameterAware`, the same for all seeds, so that margins can be compared over seeds (KLOM). Each unlearner answers,
@@ -125,24 +125,26 @@ class Bench:
     Args:
         made: the data set, its task and recipe.
         most: how many samples, the reserve among them.
+        tested: how many held-out samples, those that the attack aims at among them.
         work: where models are kept.
     """
 
-    def __init__(self, made: Setup, most: int, work: Path) -> None:
+    def __init__(self, made: Setup, most: int, tested: int, work: Path) -> None:
         everything = made.samples.split(reserve=most, seed=0)[1] if most < len(made.samples) else made.samples
         self.task, self.recipe, self.work = made.task, made.recipe, work
         self.samples, self.spares = everything.split(reserve=0.1, seed=0)
         # The attack aims at other samples than those that are scored.
-        self.test, self.validation = made.test.split(reserve=0.5, seed=0)
+        held_out = made.test.split(reserve=tested, seed=0)[1] if tested < len(made.test) else made.test
+        self.test, self.validation = held_out.split(reserve=0.5, seed=0)
 
     @staticmethod
     @cache
-    def opened(dataset: str, most: int, work: Path) -> Bench:
+    def opened(dataset: str, most: int, tested: int, work: Path) -> Bench:
         """The same one for all jobs of a process."""
         root = os.environ.get("UNSCATHED_DATA")
         place = Path(root) / dataset if root and dataset != "digits" else None
         model, recipe = MODELS.get(dataset, (None, None))
-        return Bench(setup(dataset, place, model=model, recipe=recipe), most, work)
+        return Bench(setup(dataset, place, model=model, recipe=recipe), most, tested, work)
 
     def keep(self, name: str, make: Callable[[], Trained]) -> Trained:
         """A model from the folder, or made and put there; what it took stands in its history."""
@@ -186,6 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--samples", type=int, default=8_000)
+    parser.add_argument("--test", type=int, default=10_000, help="held-out samples, half of them to aim the attack at")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--unlearners", nargs="+", choices=list(UNLEARNERS), default=list(UNLEARNERS))
     parser.add_argument("--workers", type=int, default=2, help="processes, with a thread each")
@@ -200,12 +203,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        bench = Bench.opened(arguments.dataset, arguments.samples, work)
+        place = (arguments.dataset, arguments.samples, arguments.test, work)
+        bench = Bench.opened(*place)
         record, started = begun(arguments, bench), time.perf_counter()
-        place = (arguments.dataset, arguments.samples, work)
         with ProcessPoolExecutor(arguments.workers, get_context("spawn"), torch.set_num_threads, (1,)) as workers:
             assert bench.requests, "which takes the first original"
-            first = [(what, seed) for seed in range(seeds) for what in MADE_FIRST if what != "shadows" or seed == 0]
+            needed = [what for what in MADE_FIRST if what != "sisa" or "Sisa" in arguments.unlearners]
+            first = [(what, seed) for seed in range(seeds) for what in needed if what != "shadows" or seed == 0]
             models = [workers.submit(prepare, place, what, seed) for what, seed in first]
             for made in as_completed(models):
                 made.result()
@@ -233,7 +237,7 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> dict[str, Any]:
         "test": len(bench.test),
         "recipe": bench.recipe.to_json(),
         "shadows": SHADOWS,
-        "command": f"python benchmarks/{known['command']}",
+        "command": f"python benchmarks/{known['command']}".split(" --work ")[0],  # not where models lie
         "versions": json.loads(known["versions"]),
         "processor": known["processor"],
         "accelerator": known["accelerator"],
@@ -243,7 +247,7 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     }
     if arguments.json and arguments.json.exists():
         earlier: dict[str, Any] = json.loads(arguments.json.read_text())
-        same = ("dataset", "samples", "spares", "recipe", "commit")
+        same = ("dataset", "samples", "spares", "test", "recipe", "commit")
         if all(earlier[name] == record[name] for name in same):
             return {**record, "rows": earlier["rows"], "minutes": earlier.get("minutes", 0)}
     return record
@@ -254,10 +258,12 @@ def write(place: Path | None, record: dict[str, Any]) -> None:
         write_atomically(place, (json.dumps(record, indent=1) + "\n").encode())
 
 
+Place = tuple[str, int, int, Path]
+"""What `Bench.opened` takes."""
 MADE_FIRST = ("original", "random", "adversary", "more random", "more adversary", "shadows", "sisa")
 
 
-def prepare(place: tuple[str, int, Path], what: str, seed: int) -> None:
+def prepare(place: Place, what: str, seed: int) -> None:
     """One model that others are compared with, made and kept (in a worker)."""
     bench = Bench.opened(*place)
     if what == "shadows":
@@ -280,7 +286,7 @@ def done(rows: list[Row], seed: int, request: str, name: str) -> bool:
     return any((r["seed"], r["request"], r["unlearner"]) == (seed, request, name) for r in rows)
 
 
-def answer(place: tuple[str, int, Path], seed: int, request: str, name: str) -> list[Row]:
+def answer(place: Place, seed: int, request: str, name: str) -> list[Row]:
     """What one unlearner and each healing make of a request (in a worker)."""
     bench, unlearner = Bench.opened(*place), {**UNLEARNERS, **COLLAPSES}[name]
     original = bench.original(seed, unlearner)

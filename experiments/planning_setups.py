@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from dataclasses import dataclass, replace
@@ -56,7 +57,7 @@ class Setting:
             task = ClassificationTask(perceptron, 10, normalise=task.normalise)
             recipe = Recipe(epochs=12, batch_size=64)
         if name == "cifar10":
-            dataset = encoded(dataset, f"cifar10-{most}")
+            dataset = encoded(dataset, f"cifar10-{most}-{TEST}")
             dimensions = dataset.facts["dimensions"]
             task = ClassificationTask(lambda: Head(10, dimensions, widths=(128,)), 10)
             recipe = Recipe(epochs=10, batch_size=64)
@@ -81,7 +82,9 @@ def encoded(dataset: Dataset, name: str) -> Dataset:
     with Progress() as progress:
         found = features(dataset, enlarged, callbacks=[progress])
     if place is not None:
-        torch.save(([part.inputs for part in found], dict(found.facts)), place)
+        held = io.BytesIO()
+        torch.save(([part.inputs for part in found], dict(found.facts)), held)
+        write_atomically(place, held.getvalue())
     return found
 
 

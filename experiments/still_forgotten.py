@@ -27,6 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from planning_setups import perceptron
 from unscathed import (
     ClassificationTask,
     Flip,
@@ -82,10 +83,6 @@ class Case:
     @property
     def tenth(self) -> int:
         return max(1, round(0.1 * self.original.history[0].steps))
-
-
-def perceptron() -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
 def halved(samples: Samples) -> Samples:

@@ -151,7 +151,7 @@ def audit(
     request = AuditRequest(
         model=model, forget=forget, out=out, dataset=dataset, data=data, task=task, samples=samples, test=test,
         unseen=unseen, reserve=reserve, seed=seed, gold=tuple(gold or ()), original=tuple(original or ()),
-        like=tuple(like or ()), attack=tuple(attack or ("rmia",)), recipe=recipe,
+        like=tuple(like or ()), attack=tuple(attack or ()), recipe=recipe,
         shadows=shadows, relearning=relearning, tolerance=tuple(tolerance or ()), cache=cache,
     )  # fmt: skip
     try:

@@ -67,24 +67,9 @@ class Alternation(Remedy):
         seed: int | None = None,
         callbacks: Sequence[Callback] = (),
     ) -> Trained:
-        """Take turns until nothing is remembered or a limit is reached; returns a new model.
+        """See `Remedy`; the model of the turn that comes nearest to what is expected is returned.
 
-        All turns are one event of its history, whose ``details`` say what was remembered at first and after each turn
-        (``"memory"``: score, expected score, interval of the difference), and whether it is ``"forgotten"``, for an
-        escalation to take over where it is not. The model of the turn that comes nearest to what is expected is
-        returned.
-
-        Args:
-            healed: the model, healed once; it is not changed.
-            forgotten: what must not be remembered. Only the unlearner sees it.
-            signal: see `MemorySignal`.
-            retain: the samples that stay.
-            twins: what the model was healed on besides; the only ones where there are no retained samples.
-            seed: by default the model's own.
-            callbacks: progress.
-
-        Raises:
-            BadInputError: nothing is retained, the forgotten are retained, or the model is in shards.
+        Only the unlearner sees the forgotten.
         """
         started = time.perf_counter()
         known = joined(retain, twins)

@@ -85,4 +85,19 @@ def test_what_many_models_lack_is_named(many: Lab) -> None:
     assert "at least 4 golds" in said
     assert "at least 2 originals" in said
     with pytest.raises(BadInputError, match="--attack guess: give rmia or lira"):
-        prepare(request(many.folder / "gold-5", many, attack=("guess",)))
+        prepare(request(many.folder / "gold-5", many, attack=("guess",), shadows=2))
+
+
+def test_what_would_be_passed_over_in_silence_is_named(many: Lab) -> None:
+    """Attacks without shadow models, originals that nothing is compared with, one model that passes for two."""
+    gold, original = many.folder / "gold", many.folder / "original"
+    with pytest.raises(BadInputError) as caught:
+        prepare(
+            request(gold, many, attack=("lira",), original=(original, many.folder / "original-1"), gold=(gold, gold))
+        )
+    said = " ".join(caught.value.problems)
+    assert "--attack asks shadow models, and there are none" in said
+    assert "several --original are for --like alone" in said
+    assert "--gold names one model more than once" in said
+    with pytest.raises(BadInputError, match="--like names one model more than once"):
+        prepare(request(many.folder / "gold-5", many, like=(many.folder / "gold-5",)))

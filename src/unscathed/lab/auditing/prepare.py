@@ -89,9 +89,13 @@ def prepare(request: AuditRequest) -> Prepared:
     recipe = None if request.recipe is None else read_recipe(request.recipe, problems)
     tolerance = read_tolerance(request.tolerance, problems)
     strange = [name for name in request.attack if name not in ATTACKS]
+    problems.require(not strange, f"--attack {', '.join(strange)}: give {' or '.join(ATTACKS)}")
     problems.require(
-        bool(request.attack) and not strange,
-        f"--attack {', '.join(strange) or 'names none'}: give {' or '.join(ATTACKS)}",
+        not request.attack or bool(request.shadows),
+        "--attack asks shadow models, and there are none: give --shadows 16",
+    )
+    problems.require(
+        len(request.original) < 2 or bool(request.like), "several --original are for --like alone; give one, or --like"
     )
     even = request.shadows >= 0 and request.shadows % 2 == 0
     problems.require(even, f"--shadows {request.shadows} must be an even number (each two share no sample)")
@@ -169,6 +173,15 @@ def _forms(request: AuditRequest, problems: Problems) -> dict[str, Named]:
     paths = {"model": request.model}
     for kind, given in (("gold", request.gold), ("original", request.original), ("like", request.like)):
         paths |= {kind if number == 1 else f"{kind} {number}": path for number, path in enumerate(given, start=1)}
+    for kind, given in (
+        ("gold", request.gold),
+        ("original", request.original),
+        ("like", (request.model, *request.like)),
+    ):
+        apart = len({path.absolute() for path in given})
+        problems.require(
+            apart == len(given), f"--{kind} names one model more than once; give others, each from a seed of its own"
+        )
     spoken = {"model": "MODEL"}
     found = {name: named(spoken.get(name, f"--{name}"), path, problems) for name, path in paths.items()}
     return {name: form for name, form in found.items() if form is not None}

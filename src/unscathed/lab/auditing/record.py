@@ -65,7 +65,7 @@ def make_record(
             "recipe": None if prepared.recipe is None else prepared.recipe.to_json(),
             "tolerance": asdict(prepared.tolerance),
             "shadows": request.shadows,
-            "attacks": list(request.attack) if request.shadows else [],
+            "attacks": list(request.attacks),
             "relearning": request.relearning,
             "seed": request.seed,
         },

@@ -32,7 +32,7 @@ class AuditRequest:
             with those over all golds (KLOM), which takes four golds and, where there is an original, two of these.
         recipe: of training, as JSON, or a file of it; by default as a record or the data set says.
         shadows: how many shadow models are trained for the attack sample by sample; 0 for none.
-        attack: with which attacks, sample by sample: ``"rmia"``, ``"lira"``.
+        attack: with which attacks, sample by sample: ``"rmia"``, ``"lira"``; by default the first.
         relearning: whether it is measured how soon the forgotten are relearned.
         tolerance: ``name=value`` of `Tolerance`'s.
         cache: the folder where shadow models are kept; by default ``shadows`` in ``out``.
@@ -54,7 +54,7 @@ class AuditRequest:
     like: tuple[Path, ...] = ()
     recipe: str | None = None
     shadows: int = 0
-    attack: tuple[str, ...] = ("rmia",)
+    attack: tuple[str, ...] = ()
     relearning: bool = False
     tolerance: tuple[str, ...] = ()
     cache: Path | None = None
@@ -68,6 +68,11 @@ class AuditRequest:
             return Path(self.forget) if Path(self.forget).is_file() else None
         except OSError:  # a long list is no name of a file
             return None
+
+    @property
+    def attacks(self) -> tuple[str, ...]:
+        """The attacks that shadow models serve, each once; none without shadow models."""
+        return tuple(dict.fromkeys(self.attack or ("rmia",))) if self.shadows else ()
 
     @property
     def shadows_folder(self) -> Path:

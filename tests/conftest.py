@@ -1,6 +1,10 @@
 """Fixtures: one model trained on digits serves many tests."""
 
+import os
 from collections.abc import Iterator
+
+if at_once := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):  # before torch is imported: it reads this once
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
 
 import pytest
 import torch

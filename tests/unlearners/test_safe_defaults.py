@@ -55,9 +55,9 @@ def test_on_digits(
 
 @pytest.fixture(scope="module")
 def mnist() -> tuple[Setup, Samples, Trained]:
-    """A twelfth of the training set: the full one is an experiment, not a test."""
+    """A twentieth of the training set: the full one is an experiment, not a test."""
     made = setup("mnist", data_folder("mnist"))
-    _, samples = made.samples.split(reserve=5_000, seed=0)
+    _, samples = made.samples.split(reserve=3_000, seed=0)
     return made, samples, fit(made.task, samples, made.recipe, seed=0)
 
 

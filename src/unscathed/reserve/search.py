@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from unscathed.reserve.candidates import Candidates
 from unscathed.training.machine import keeping_memory
 
 GROUP = 64
 """Values whose least one tells whether any is worth a look."""
+FIRST = 1024
+"""Values that are all looked at, before anything is known."""
 SPARE = 8
 """How many more than asked for are kept while searching: products round, and differences decide."""
 
 
 def nearest(
-    queries: Tensor, candidates: Candidates, count: int, *, open_to: Tensor | None = None, block: int = 8192
+    queries: Tensor, candidates: Candidates, count: int, *, open_to: Tensor | None = None, block: int = 2048
 ) -> tuple[Tensor, Tensor]:
     """Each query's nearest candidates, nearest first.
 
@@ -58,24 +61,39 @@ def _better(kept: Tensor, places: Tensor, found: Tensor, start: int, most: int) 
     in which groups these are, and only those are looked at.
 
     Args:
-        kept: the least values before, [q, k].
+        kept: the least values before, in order, [q, k].
         places: where they stand, int64 [q, k].
         found: the values of a block, [q, b].
         start: where the block begins.
         most: how many to keep, at most.
     """
-    whole = found.shape[1] // GROUP * GROUP
-    if kept.shape[1] == most and whole == found.shape[1]:
-        groups = found.view(len(found), -1, GROUP)
-        least = groups.amin(2)
-        looked = min(most, int((least < kept[:, -1:]).sum(1).max()))
-        if not looked:
-            return kept, places
-        chosen = least.topk(looked, 1, largest=False, sorted=False).indices
-        found = groups.gather(1, chosen[:, :, None].expand(-1, -1, GROUP)).flatten(1)
-        own = (start + GROUP * chosen[:, :, None] + torch.arange(GROUP, device=found.device)).flatten(1)
-    else:
-        own = torch.arange(start, start + found.shape[1], device=found.device).expand(len(found), -1)
+    if kept.shape[1] < most:
+        first = found[:, : max(FIRST, -(-most // GROUP) * GROUP)]
+        own = torch.arange(start, start + first.shape[1], device=found.device).expand(first.shape)
+        kept, places = _merged(kept, places, first, own, most)
+        found, start = found[:, first.shape[1] :], start + first.shape[1]
+    if not found.shape[1]:
+        return kept, places
+    if found.shape[1] % GROUP:
+        found = functional.pad(found, (0, -found.shape[1] % GROUP), value=torch.inf)
+    groups = found.view(len(found), -1, GROUP)
+    row, group = (groups.amin(2) < kept[:, -1:]).nonzero(as_tuple=True)
+    values = groups[row, group]
+    which, column = (values < kept[row, -1:]).nonzero(as_tuple=True)
+    row, own, values = row[which], start + GROUP * group[which] + column, values[which, column]
+    # They come row by row: what stands before a row's first is what the rows before have.
+    counts = torch.bincount(row, minlength=len(kept))
+    slot = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    shape = (len(kept), int(counts.max()) if len(counts) else 0)
+    better, theirs = kept.new_full(shape, torch.inf), places.new_zeros(shape)
+    better[row, slot], theirs[row, slot] = values, own
+    return _merged(kept, places, better, theirs, most)
+
+
+def _merged(kept: Tensor, places: Tensor, found: Tensor, own: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The least of both, in order, and where they stand."""
+    if not found.shape[1]:
+        return kept, places
     best = torch.cat([kept, found], 1).topk(min(most, kept.shape[1] + found.shape[1]), 1, largest=False, sorted=True)
     return best.values, torch.cat([places, own], 1).gather(1, best.indices)
 

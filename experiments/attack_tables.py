@@ -1,10 +1,10 @@
 """Markdown tables of what attacks cost, from an experiment's measurements.
 
-    python experiments/attack_tables.py experiments/results/attacks-mnist [--budget 0.1]
+    python experiments/attack_tables.py experiments/results/attacks-mnist [--budget 0.1] [--figure FILE]
 
 For one size of request: test accuracy after unlearning and after healing, in points above what random requests of the
-same size leave, paired by seed, mean ± standard deviation; and accuracy on the forgotten. Where there are several
-sizes: what each costs gold, and the unlearner that it costs most. "Gold" is `Retrain`.
+same size leave, paired by seed, mean ± standard deviation; and accuracy on the forgotten. The figure has all sizes
+before healing. "Gold" is `Retrain`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import argparse
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+from matplotlib.colors import SymLogNorm
 
 GOLD = "Retrain"
 WORTH_A_ROW = 0.75
@@ -24,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--budget", type=float, default=0.1)
+    parser.add_argument("--figure", type=Path, help="write what is lost, by size, as a picture")
     arguments = parser.parse_args()
     found = measurements(arguments.folder)
     one = found[found.budget == arguments.budget]
@@ -33,9 +37,8 @@ def main() -> None:
         print("\n".join(lost(one, stage, f"{size} asked for by")), end="\n\n")
     print("Accuracy on the forgotten, %, after unlearning → after healing:\n")
     print("\n".join(known(one, f"{size} asked for by")), end="\n\n")
-    if found.budget.nunique() > 1:
-        print("By size, in points above what `Random` of that size leaves:\n")
-        print("\n".join(by_size(found)))
+    if arguments.figure:
+        draw(found, arguments.figure)
 
 
 def measurements(folder: Path) -> pd.DataFrame:
@@ -95,18 +98,30 @@ def known(frame: pd.DataFrame, heading: str) -> list[str]:
     return lines
 
 
-def by_size(frame: pd.DataFrame) -> list[str]:
-    """What each size costs gold, and whom it costs most."""
-    sizes = sorted(frame.budget.unique())
-    points = {size: above_random(frame[frame.budget == size], "unlearned") for size in sizes}
-    titles = [f"{size:.0%}".replace("%", " %") for size in sizes]
-    lines = header("asked for by", [f"gold, {t}" for t in titles] + [f"most, {t}" for t in titles])
-    for adversary in adversaries(frame):
-        mean = {size: part.loc[adversary].mean(axis=1).drop(GOLD) for size, part in points.items()}
-        gold = [spread(points[size].loc[adversary].loc[GOLD]) for size in sizes]
-        most = [f"`{m.idxmin()}` {spread(points[s].loc[adversary].loc[m.idxmin()])}" for s, m in mean.items()]
-        lines.append(row(f"`{adversary}`", gold + most))
-    return lines
+def draw(frame: pd.DataFrame, file: Path) -> None:
+    """What each size costs each unlearner before healing, a square for each adversary."""
+    sizes, rows, columns = sorted(frame.budget.unique()), adversaries(frame), unlearners(frame)
+    figure, panels = plt.subplots(
+        1, len(sizes), figsize=(2.6 + 2.4 * len(sizes), 1.9 + 0.3 * len(rows)), sharey=True, layout="constrained"
+    )
+    shade = SymLogNorm(linthresh=1, vmin=-30, vmax=30)
+    for panel, size in zip(np.atleast_1d(panels), sizes, strict=True):
+        points = above_random(frame[frame.budget == size], "unlearned").mean(axis=1).unstack().loc[rows, columns]
+        drawn = panel.imshow(points, cmap="RdBu", norm=shade, aspect="auto")
+        for (row, column), value in np.ndenumerate(points):
+            dark = abs(value) > 8
+            text = f"{value:.1f}".replace("-", "−").replace("−0.0", "0.0")
+            panel.text(column, row, text, ha="center", va="center", fontsize=6, color="white" if dark else "black")
+        titles = ["gold" if c == GOLD else c.partition("(")[0] for c in columns]
+        panel.set_xticks(range(len(columns)), titles, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
+        panel.set_yticks(range(len(rows)), rows, fontsize=8)
+        panel.set_title(f"{100 * size:g} % asked for", fontsize=9)
+        panel.tick_params(length=0)
+        panel.spines[:].set_visible(False)
+    figure.colorbar(
+        drawn, ax=panels, label="points above random requests", ticks=[-30, -10, -3, -1, 0, 1, 3], format="%g"
+    )
+    figure.savefig(file, dpi=110)
 
 
 def adversaries(frame: pd.DataFrame) -> list[str]:

@@ -38,6 +38,7 @@ from unscathed.unlearners import (
     Saliency,
     Scrub,
     SelectiveDampening,
+    ShortRetraining,
     Sisa,
     Unlearner,
 )
@@ -88,6 +89,7 @@ __all__ = [
     "ShadowMargins",
     "Shadows",
     "Shift",
+    "ShortRetraining",
     "Siamese",
     "Sisa",
     "SpareSet",

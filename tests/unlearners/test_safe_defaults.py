@@ -13,6 +13,7 @@ from unscathed import (
     Samples,
     Scrub,
     SelectiveDampening,
+    ShortRetraining,
     Sisa,
     Trained,
     Unlearner,
@@ -32,6 +33,7 @@ METHODS: list[Unlearner] = [
     GradientAscent(),
     NegGradPlus(),
     Scrub(),
+    ShortRetraining(),
     Saliency(),
     SelectiveDampening(),
 ]

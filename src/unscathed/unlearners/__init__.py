@@ -11,6 +11,7 @@ from unscathed.unlearners.retrain import Retrain
 from unscathed.unlearners.saliency import Saliency
 from unscathed.unlearners.scrub import Scrub
 from unscathed.unlearners.selective_dampening import SelectiveDampening
+from unscathed.unlearners.short_retraining import ShortRetraining
 from unscathed.unlearners.sisa import Sisa
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Saliency",
     "Scrub",
     "SelectiveDampening",
+    "ShortRetraining",
     "Sisa",
     "Unlearner",
 ]

@@ -6,9 +6,11 @@ import pytest
 import torch
 from tests.healing.test_alternation import Case, case  # noqa: F401  (a fixture)
 
-from unscathed import BadInputError, Samples
+from unscathed import BadInputError, Samples, Trained
+from unscathed.audit.intervals import Difference
 from unscathed.healing import Alternation, OracleMatching
 from unscathed.healing.memory import shows
+from unscathed.healing.remedy import HALVINGS, halfway
 
 
 def test_margins_become_those_of_gold_more_than_by_turns(case: Case) -> None:  # noqa: F811
@@ -64,6 +66,59 @@ def test_a_round_that_costs_too_much_is_not_kept(case: Case) -> None:  # noqa: F
     assert kept.history[-1].details["forgotten"] is False
     assert kept.history[-1].details["turns"] == 0
     assert kept.history[-1].steps > 0, "it was made, and is paid for"
+
+
+def test_what_took_too_much_goes_back_part_of_the_way(case: Case) -> None:  # noqa: F811
+    """An expected score that lies above what matching leaves: the model stops where the two agree."""
+    expected = (case.signal.of(case.healed, case.forgotten).value + case.gold.score(case.forgotten)) / 2
+
+    class Higher:
+        references = case.signal.references
+        utility = staticmethod(case.signal.utility)
+
+        @staticmethod
+        def of(model: Trained, forgotten: Samples) -> Difference:
+            value = model.score(forgotten)
+            return Difference(value, expected, value - expected - 0.01, value - expected + 0.01)
+
+    given = {"forgotten": case.forgotten, "signal": Higher(), "retain": case.left}
+    stopped = OracleMatching(rounds=1).heal(case.healed, **given)  # type: ignore[arg-type]
+    whole = OracleMatching()._matched(case.healed, case.forgotten, case.left, case.signal, 0, ())
+    assert whole.score(case.forgotten) < expected - 0.1
+    assert abs(stopped.score(case.forgotten) - expected) < 0.06
+
+
+def test_halfway_is_on_the_line_and_where_the_signal_is_nought(case: Case) -> None:  # noqa: F811
+    before, after = case.healed, case.gold
+    name = next(n for n, w in before.weights.items() if w.is_floating_point() and not torch.equal(w, after.weights[n]))
+
+    class Linear:
+        @staticmethod
+        def of(model: Trained, forgotten: Samples) -> Difference:
+            way = after.weights[name] - before.weights[name]
+            share = float(((model.weights[name] - before.weights[name]) * way).sum() / way.square().sum())
+            return Difference(0.6 - 1.6 * share, 0.0, -1.0, 1.0)
+
+    mixed, found = halfway(before, after, Linear(), case.forgotten)  # type: ignore[arg-type]
+    assert abs(found.difference) <= 1.6 / 2**HALVINGS
+    share = (0.6 - found.difference) / 1.6
+    for key, weight in mixed.weights.items():
+        if weight.is_floating_point():
+            torch.testing.assert_close(
+                weight, before.weights[key].lerp(after.weights[key], share), atol=1e-5, rtol=1e-5
+            )
+
+
+def test_several_references_are_matched_in_their_mean(case: Case) -> None:  # noqa: F811
+    """So two that are the same one ask for the same as one."""
+    (reference,), (unseen,) = case.signal.references, case.signal.unseen
+    twice = replace(case.signal, references=(reference, reference), unseen=(unseen, unseen))
+    one, two = (
+        OracleMatching()._matched(case.healed, case.forgotten, case.left, signal, 0, ())
+        for signal in (case.signal, twice)
+    )
+    for key, weight in one.weights.items():
+        torch.testing.assert_close(two.weights[key], weight, atol=1e-4, rtol=1e-4)
 
 
 def test_few_forgotten_samples_go_along_with_a_share_of_the_retained(case: Case) -> None:  # noqa: F811

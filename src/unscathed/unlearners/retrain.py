@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from unscathed.samples import Samples
-from unscathed.training import Callback, Trained, fit
+from unscathed.training import Callback, Recipe, Trained, fit
 from unscathed.unlearners.base import Unlearner
 
 
@@ -22,16 +22,30 @@ class Retrain(Unlearner):
     def _unlearn(
         self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
     ) -> Trained:
-        gold = fit(
-            trained.task,
-            samples.without(forget),
-            trained.recipe,
-            seed=seed,
-            callbacks=callbacks,
-            what="retraining",
-        )
-        fitted = gold.history[-1]
-        event = replace(
-            fitted, kind="unlearned", by=repr(self), samples=len(forget), details={**fitted.details, "retrained": True}
-        )
-        return replace(gold, seed=trained.seed, history=(*trained.history, event))
+        return train_anew(trained, samples, forget, trained.recipe, seed, repr(self), callbacks)
+
+
+def train_anew(
+    trained: Trained,
+    samples: Samples,
+    forget: list[str],
+    recipe: Recipe,
+    seed: int,
+    by: str,
+    callbacks: Sequence[Callback],
+) -> Trained:
+    """A model that was trained from scratch on what is retained; its history goes on, and its recipe stays.
+
+    Args:
+        trained: the model before.
+        samples: what it was trained on.
+        forget: the ids to forget.
+        recipe: of the training.
+        seed: of the training; the model keeps its own, for later requests.
+        by: who does it, for the history.
+        callbacks: progress.
+    """
+    new = fit(trained.task, samples.without(forget), recipe, seed=seed, callbacks=callbacks, what="retraining")
+    fitted = new.history[-1]
+    event = replace(fitted, kind="unlearned", by=by, samples=len(forget), details={**fitted.details, "retrained": True})
+    return replace(new, recipe=trained.recipe, seed=trained.seed, history=(*trained.history, event))

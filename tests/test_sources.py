@@ -62,9 +62,10 @@ def test_hugging_face_images_that_are_damaged_or_transformed() -> None:
     expected = Samples.from_hugging_face(made).inputs.flip(2, 3)
     assert torch.equal(Samples.from_hugging_face(flipped).inputs, expected)
     damaged = datasets.Dataset.from_dict(
-        {"image": [{"bytes": b"not an image", "path": None}, *rows["image"][1:]], "label": [0, 1, 1]}, features=features
+        {"image": [{"bytes": b"not an image", "path": None}, rows["image"][1], None], "label": [0, 1, 1]},
+        features=features,
     )
-    with pytest.raises(BadInputError, match=r"1 images cannot be read \(rows 0\)"):
+    with pytest.raises(BadInputError, match=r"2 images cannot be read \(rows 0, 2\)"):
         Samples.from_hugging_face(damaged)
 
 

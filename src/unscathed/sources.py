@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,33 +101,25 @@ def read_hugging_face(
 
 
 def _column(dataset: Any, name: str) -> tuple[list[Any], list[int]]:
-    """The cells of a column, images as pixels, and the positions of those that cannot be read."""
+    """The cells of a column, images as pixels, and the positions of those that cannot be read or are missing."""
+    feature = dataset.features[name]
+    cells: Iterable[Any] = range(len(dataset))
+    read: Callable[[Any], Any] = lambda position: dataset[position][name]  # noqa: E731
+    if getattr(feature, "decode", False) and dataset.format["type"] is None:
+        # Encoded images are read a thousand at a time, and decoded here: decoded row by row, they take twice the time.
+        encoded = dataset.select_columns([name]).cast_column(name, replace(feature, decode=False))
+        cells = (cell for start in range(0, len(dataset), 1000) for cell in encoded[start : start + 1000][name])
+        read = feature.decode_example
     rows: list[Any] = []
     unreadable: list[int] = []
-    for position, cell in enumerate(_cells(dataset, name)):
+    for position, cell in enumerate(cells):
         try:
-            rows.append(_pixels(cell()))
+            if cell is None:
+                raise OSError("there is no image")
+            rows.append(_pixels(read(cell)))
         except OSError:
             unreadable.append(position)
     return rows, unreadable
-
-
-def _cells(dataset: Any, name: str) -> Iterator[Callable[[], Any]]:
-    """What gives the cells of a column, one after the other."""
-    feature = dataset.features[name]
-    if not getattr(feature, "decode", False) or dataset.format["type"] is not None:
-        for position in range(len(dataset)):
-            yield partial(_cell, dataset, position, name)
-        return
-    # Encoded images are read a thousand at a time, and decoded here: decoded row by row, they take twice the time.
-    encoded = dataset.select_columns([name]).cast_column(name, replace(feature, decode=False))
-    for start in range(0, len(dataset), 1000):
-        for cell in encoded[start : start + 1000][name]:
-            yield partial(feature.decode_example, cell)
-
-
-def _cell(dataset: Any, position: int, name: str) -> Any:
-    return dataset[position][name]
 
 
 def read_image_folder(folder: Path, size: int | None) -> tuple[list[Array], Array, list[str], tuple[str, ...]]:

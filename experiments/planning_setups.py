@@ -5,17 +5,17 @@ from __future__ import annotations
 import io
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from attacked_data import cut, enlarged
 from unscathed import ClassificationTask, Fisher, GradientAscent, Influence, Recipe, Samples, Task, Unlearner
 from unscathed.adversaries import OneClass, ParameterAware
 from unscathed.lab.datasets import Dataset, features
-from unscathed.lab.datasets.encoders import efficientnet_lite0
 from unscathed.lab.models import Head
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import setup
@@ -52,7 +52,7 @@ class Setting:
         made = setup(name, Path(root) / name if root and name != "digits" else None)
         dataset, task, recipe = made.dataset, made.task, made.recipe
         if len(dataset.samples) > most:
-            dataset = replace(dataset.smaller(most), test=dataset.test.split(reserve=TEST, seed=0)[1])
+            dataset = cut(dataset, most, TEST)
         if name == "mnist":
             task = ClassificationTask(perceptron, 10, normalise=task.normalise)
             recipe = Recipe(epochs=12, batch_size=64)
@@ -90,11 +90,6 @@ def encoded(dataset: Dataset, name: str) -> Dataset:
 
 def perceptron() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
-
-
-def enlarged(images: Tensor) -> Tensor:
-    """Features of images of 32 pixels, by an encoder that has learned from larger ones."""
-    return efficientnet_lite0(nn.functional.interpolate(images.float(), scale_factor=4, mode="bilinear"))
 
 
 def requests_of(adversary: str, count: int) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from unscathed.curvature.squares import SquaredGradients
 from unscathed.problems import BadInputError
 from unscathed.samples import Batch, Samples
 from unscathed.training import Callback
-from unscathed.training.machine import keeping_memory
 
 Information = Literal["empirical", "true"]
 Squares = Callable[[Batch], Tensor | None]
@@ -60,17 +59,16 @@ def fisher_diagonal(
     for callback in callbacks:
         callback.on_start("Fisher information", -(-len(samples) // chunk))
     try:
-        with keeping_memory():
-            for step, batch in enumerate(function.batches(samples, chunk), start=1):
+        for step, batch in enumerate(function.batches(samples, chunk), start=1):
+            found = squares(batch)
+            if found is None:
+                _warn(f"{type(function.model).__name__} runs a layer on rows that are not its samples")
+                squares = by_vmap(function, information)
                 found = squares(batch)
-                if found is None:
-                    _warn(f"{type(function.model).__name__} runs a layer on rows that are not its samples")
-                    squares = by_vmap(function, information)
-                    found = squares(batch)
-                assert found is not None
-                total += found
-                for callback in callbacks:
-                    callback.on_step(step)
+            assert found is not None
+            total += found
+            for callback in callbacks:
+                callback.on_step(step)
     finally:
         for callback in callbacks:
             callback.on_end()

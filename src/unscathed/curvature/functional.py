@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from unscathed.samples import Batch, Samples
 from unscathed.task import Task
 from unscathed.training import Trained
+from unscathed.training.machine import keeping_memory
 
 Parameters = dict[str, Tensor]
 
@@ -58,9 +59,10 @@ class ModelFunction:
         return self.task.losses(self.outputs(parameters, batch), batch)
 
     def batches(self, samples: Samples, size: int | None = None) -> Iterator[Batch]:
-        """Prepared batches on the device."""
-        for batch in samples.batches(size or self.batch_size):
-            yield self.machine.stage(self.task.prepare(self.machine.stage(batch)))
+        """Prepared batches on the device; what one leaves in memory is kept for the next."""
+        with keeping_memory():
+            for batch in samples.batches(size or self.batch_size):
+                yield self.machine.stage(self.task.prepare(self.machine.stage(batch)))
 
     def flatten(self, parameters: Parameters) -> Tensor:
         """One vector [p] from parameters, in their order."""

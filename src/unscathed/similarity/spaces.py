@@ -12,6 +12,7 @@ from torch import Tensor
 from unscathed.problems import BadInputError
 from unscathed.samples import Batch, Samples
 from unscathed.training import Trained
+from unscathed.training.machine import keeping_memory
 
 
 class Space(Protocol):
@@ -81,7 +82,7 @@ class Encoded:
             BadInputError: the encoder does not give one vector a sample, or what it gives is not finite.
         """
         parts = []
-        with torch.no_grad():
+        with torch.no_grad(), keeping_memory():
             for batch in samples.batches(self.batch_size):
                 encoded = self.encoder(trained.task.prepare(batch).inputs)
                 if not isinstance(encoded, Tensor) or len(encoded) != len(batch.inputs):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from unscathed.problems import Problems
 from unscathed.samples import Batch, Samples
 from unscathed.task import Task
-from unscathed.training.machine import Machine, full_precision
+from unscathed.training.machine import Machine, full_precision, keeping_memory
 from unscathed.training.recipe import Recipe
 
 State = dict[str, Tensor]
@@ -149,7 +149,7 @@ class Trained:
     def features(self, samples: Samples) -> Tensor:
         """The model's features of the samples, [n, d]."""
         model = self._model
-        with torch.no_grad(), self.machine.computing():
+        with torch.no_grad(), keeping_memory(), self.machine.computing():
             return torch.cat([full_precision(self.task.features(model, b)).cpu() for b in self._prepared(samples)])
 
     def save(self, folder: str | Path) -> None:
@@ -191,7 +191,7 @@ class Trained:
         problems.require(len(samples) > 0, "there are no samples")
         problems.raise_any()
         parts = []
-        with torch.no_grad():
+        with torch.no_grad(), keeping_memory():
             for batch in self._prepared(samples):
                 with self.machine.computing():
                     outputs = self.task.outputs(self._model, batch)

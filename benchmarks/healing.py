@@ -7,8 +7,9 @@ For every seed an original, and gold for each request; a request names 5 % of th
 by `ParameterAware`, the same for all seeds, so that margins can be compared over seeds (KLOM). Each unlearner answers,
 each answer is healed: for 5 % of gold's steps on retained samples and twins, on retained samples alone (the control),
 on twins alone, watchfully, and for N/2 epochs; from collapse for 10 %. `Sisa` answers for an original of its own, in
-shards. Rows go to ``--json`` as they come, and models to ``--work``: stopped, it goes on where it was. Workers have a
-thread each. The data is looked for in the folder named by UNSCATHED_DATA. CIFAR-10 has a small network.
+shards. `ShortRetraining`, which forgets exactly, is the peer that the others have to beat. Rows go to ``--json`` as
+they come, and models to ``--work``: stopped, it goes on where it was. Workers have a thread each. The data is looked
+for in the folder named by UNSCATHED_DATA. CIFAR-10 has a small network; `experiments/healing_cifar10.py` has features.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -48,6 +49,7 @@ from unscathed import (
     Scrub,
     SelectiveDampening,
     Shift,
+    ShortRetraining,
     Sisa,
     SpareSet,
     Trained,
@@ -74,12 +76,11 @@ UNLEARNERS: dict[str, Unlearner] = {
     "Scrub": Scrub(),
     "Saliency": Saliency(),
     "Sisa": Sisa(),
+    "ShortRetraining": ShortRetraining(share=0.4),
 }
-MODELS = {
-    "cifar10": (
-        "SmallNet",
-        Recipe(epochs=8, batch_size=128, learning_rate=4e-3, augment=(Flip(), Shift(2))),
-    )
+SMALL = Recipe(epochs=8, batch_size=128, learning_rate=4e-3, augment=(Flip(), Shift(2)))
+SETUPS: dict[str, Callable[[Path | None], Setup]] = {
+    "cifar10": lambda place: setup("cifar10", place, model="SmallNet", recipe=SMALL),
 }
 """Where the data set's own model takes minutes on one core."""
 COLLAPSES: dict[str, Unlearner] = {
@@ -113,6 +114,8 @@ HEALINGS = {
     # What it takes to look and to take turns comes on top.
     "watchful, 5 %": Healing(lambda steps: Watchful(healer=Healer(steps=steps)), 0.05),
 }
+OF_EXACT = {"retain+twins, 5 %": HEALINGS["retain+twins, 5 %"]}
+"""Where nothing can come back, and steps are better spent on a longer retraining."""
 FROM_COLLAPSE = {
     "retain+twins, 10 %": healing("retain+twins", 0.1),
     "retain, 10 %": healing("retain", 0.1),
@@ -143,9 +146,10 @@ class Bench:
     def opened(dataset: str, most: int, tested: int, work: Path) -> Bench:
         """The same one for all jobs of a process."""
         root = os.environ.get("UNSCATHED_DATA")
-        place = Path(root) / dataset if root and dataset != "digits" else None
-        model, recipe = MODELS.get(dataset, (None, None))
-        return Bench(setup(dataset, place, model=model, recipe=recipe), most, tested, work)
+        files = dataset.partition("-")[0]
+        place = Path(root) / files if root and files != "digits" else None
+        made = SETUPS[dataset](place) if dataset in SETUPS else setup(dataset, place)
+        return Bench(made, most, tested, work)
 
     def keep(self, name: str, make: Callable[[], Trained]) -> Trained:
         """A model from the folder, or made and put there; what it took stands in its history."""
@@ -185,7 +189,7 @@ class Bench:
         return fit_shadows(self.task, pool, self.recipe, SHADOWS, seed=1, folder=self.work / "shadows")
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--samples", type=int, default=8_000)
@@ -195,12 +199,13 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="processes, with a thread each")
     parser.add_argument("--work", type=Path, help="where models are kept; without, they are not")
     parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.seeds < 2:
         parser.error("--seeds must be at least 2, or there is nothing to compare margins over")
     root, seeds = os.environ.get("UNSCATHED_DATA"), arguments.seeds
-    if arguments.dataset != "digits" and not (root and (Path(root) / arguments.dataset).is_dir()):
-        sys.exit(f"no {arguments.dataset}: set UNSCATHED_DATA to the folder that has it")
+    files = arguments.dataset.partition("-")[0]
+    if files != "digits" and not (root and (Path(root) / files).is_dir()):
+        sys.exit(f"no {files}: set UNSCATHED_DATA to the folder that has it")
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
@@ -230,7 +235,7 @@ def main() -> None:
 
 def begun(arguments: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     """The record of an earlier run on the same samples, to go on with, or a new one."""
-    known = provenance()
+    known, folder = provenance(), Path(sys.argv[0]).resolve().parent.name
     record = {
         "dataset": arguments.dataset,
         "samples": len(bench.samples),
@@ -238,7 +243,7 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> dict[str, Any]:
         "test": len(bench.test),
         "recipe": bench.recipe.to_json(),
         "shadows": SHADOWS,
-        "command": re.sub(r" --work \S+", "", f"python benchmarks/{known['command']}"),  # not where models lie
+        "command": re.sub(r" --work \S+", "", f"python {folder}/{known['command']}"),  # not where models lie
         "versions": json.loads(known["versions"]),
         "processor": known["processor"],
         "accelerator": known["accelerator"],
@@ -291,7 +296,7 @@ def answer(place: Place, seed: int, request: str, name: str) -> list[Row]:
     """What one unlearner and each healing make of a request (in a worker)."""
     bench, unlearner = Bench.opened(*place), {**UNLEARNERS, **COLLAPSES}[name]
     original = bench.original(seed, unlearner)
-    healings = FROM_COLLAPSE if name in COLLAPSES else HEALINGS
+    healings = FROM_COLLAPSE if name in COLLAPSES else OF_EXACT if name == "ShortRetraining" else HEALINGS
     return list(answers(bench, original, seed, request, name, unlearner, healings))
 
 
@@ -334,6 +339,7 @@ def answers(
             "whole": verdict.whole,
             "forgotten": verdict.forgotten,
             "twins": len(twins),
+            "unlearning_steps": unlearned.history[-1].steps,
             "steps": steps,
             "gold_steps": gold.history[0].steps,
             "seconds": seconds + audited,

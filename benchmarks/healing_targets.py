@@ -24,7 +24,8 @@ def targets(record: dict[str, Any]) -> list[Row]:
                     for r in rows
                     if (r["request"], r["unlearner"], r["healing"]) == (request, name, over)
                 }
-                found[request, name] = [r["score"] - control[r["seed"]] for r in of]
+                if control:
+                    found[request, name] = [r["score"] - control[r["seed"]] for r in of]
         return found
 
     def utility(healing: str, least: float) -> Row:

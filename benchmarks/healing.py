@@ -7,7 +7,8 @@ For every seed an original, and gold for each request; a request names 5 % of th
 by `ParameterAware`, the same for all seeds, so that margins can be compared over seeds (KLOM). Each unlearner answers,
 each answer is healed: for 5 % of gold's steps on retained samples and twins, on retained samples alone (the control),
 on twins alone, watchfully, and for N/2 epochs; from collapse for 10 %. `Sisa` answers for an original of its own, in
-shards. `ShortRetraining`, which forgets exactly, is the peer that the others have to beat. Rows go to ``--json`` as
+shards. `ShortRetraining`, which forgets exactly, is the peer that the others have to beat, and `Retrain`, another
+gold, shows what the targets of forgetting make of a model that they must not fail. Rows go to ``--json`` as
 they come, and models to ``--work``: stopped, it goes on where it was. Workers have a thread each. The data is looked
 for in the folder named by UNSCATHED_DATA. CIFAR-10 has a small network; `experiments/healing_cifar10.py` has features.
 """
@@ -44,6 +45,7 @@ from unscathed import (
     Influence,
     NegGradPlus,
     Recipe,
+    Retrain,
     Saliency,
     Samples,
     Scrub,
@@ -77,6 +79,7 @@ UNLEARNERS: dict[str, Unlearner] = {
     "Saliency": Saliency(),
     "Sisa": Sisa(),
     "ShortRetraining": ShortRetraining(share=0.4),
+    "Retrain": Retrain(),
 }
 SMALL = Recipe(epochs=8, batch_size=128, learning_rate=4e-3, augment=(Flip(), Shift(2)))
 SETUPS: dict[str, Callable[[Path | None], Setup]] = {
@@ -92,6 +95,8 @@ SHARE = 0.05
 SHADOWS = 8
 MORE = 1000
 """What is added to a seed for another gold, which tells how far golds lie apart."""
+UNSEEN = 800
+"""Test samples beside which membership is measured: spares that matching left would be no fair sample."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,11 @@ HEALINGS = {
     # What it takes to look and to take turns comes on top.
     "watchful, 5 %": Healing(lambda steps: Watchful(healer=Healer(steps=steps)), 0.05),
 }
-OF_EXACT = {"retain+twins, 5 %": HEALINGS["retain+twins, 5 %"]}
-"""Where nothing can come back, and steps are better spent on a longer retraining."""
+EXACT: dict[str, dict[str, Healing]] = {
+    "ShortRetraining": {"retain+twins, 5 %": HEALINGS["retain+twins, 5 %"]},
+    "Retrain": {},
+}
+"""Where nothing can come back; steps are better spent on a longer retraining."""
 FROM_COLLAPSE = {
     "retain+twins, 10 %": healing("retain+twins", 0.1),
     "retain, 10 %": healing("retain", 0.1),
@@ -140,6 +148,7 @@ class Bench:
         # The attack aims at other samples than those that are scored.
         held_out = made.test.split(reserve=tested, seed=0)[1] if tested < len(made.test) else made.test
         self.test, self.validation = held_out.split(reserve=0.5, seed=0)
+        self.unseen = self.test.split(reserve=min(UNSEEN, len(self.test) // 2), seed=0)[1]
 
     @staticmethod
     @cache
@@ -185,7 +194,7 @@ class Bench:
 
     @cached_property
     def shadows(self) -> Shadows:
-        pool = self.samples + self.spares
+        pool = self.samples + self.spares + self.unseen
         return fit_shadows(self.task, pool, self.recipe, SHADOWS, seed=1, folder=self.work / "shadows")
 
 
@@ -294,9 +303,10 @@ def done(rows: list[Row], seed: int, request: str, name: str) -> bool:
 
 def answer(place: Place, seed: int, request: str, name: str) -> list[Row]:
     """What one unlearner and each healing make of a request (in a worker)."""
-    bench, unlearner = Bench.opened(*place), {**UNLEARNERS, **COLLAPSES}[name]
+    bench = Bench.opened(*place)
+    unlearner = {**UNLEARNERS, **COLLAPSES}[name]
     original = bench.original(seed, unlearner)
-    healings = FROM_COLLAPSE if name in COLLAPSES else OF_EXACT if name == "ShortRetraining" else HEALINGS
+    healings = FROM_COLLAPSE if name in COLLAPSES else EXACT.get(name, HEALINGS)
     return list(answers(bench, original, seed, request, name, unlearner, healings))
 
 
@@ -321,16 +331,15 @@ def answers(
         started = time.perf_counter()
         unlearned = unlearner.unlearn(original, bench.samples, forget)
         took = time.perf_counter() - started
-    unseen = bench.spares.without(twins.fresh)
+    left = bench.spares.without(twins.fresh)
     common = {"seed": seed, "request": request, "unlearner": name}
 
     def measured(model: Trained, healing: str, seconds: float, steps: int) -> Row:
-        scores, margins = judged(bench, model, gold, original, forgotten, unseen)
+        scores, margins = judged(bench, model, gold, original, forgotten)
         torch.save(margins, bench.work / f"margins-{seed}-{request}-{name}-{healing.replace('/', '-')}.pt")
         started = time.perf_counter()
-        verdict = audit(
-            model, forgotten=forgotten, test=bench.test, unseen=unseen, original=original
-        )  # as a steward would, without gold
+        # As a steward would, without gold.
+        verdict = audit(model, forgotten=forgotten, test=bench.test, unseen=bench.test, original=original)
         audited = time.perf_counter() - started
         return {
             **common,
@@ -355,18 +364,16 @@ def answers(
             retain=retain,
             twins=twins.samples,
             before=original if healer.needs_before else None,
-            held_out=unseen if healer.needs_held_out else None,
+            held_out=left if healer.needs_held_out else None,
             forgotten=forgotten if healer.needs_forgotten else None,
         )
         seconds = took + matched + time.perf_counter() - started
         yield measured(healed, healing, seconds, healed.history[-1].steps)
 
 
-def judged(
-    bench: Bench, model: Trained, gold: Trained, original: Trained, forgotten: Samples, unseen: Samples
-) -> tuple[Row, Tensor]:
+def judged(bench: Bench, model: Trained, gold: Trained, original: Trained, forgotten: Samples) -> tuple[Row, Tensor]:
     """Scores in percent, and RMIA's AUC beside gold's and the original's."""
-    attack = Rmia(online=True)
+    attack, unseen = Rmia(online=True), bench.unseen
     labels = [bench.task.labels(part.targets) for part in (forgotten, unseen)]
     areas = {}
     for who, one in (("", model), ("gold_", gold), ("original_", original)):

@@ -60,12 +60,33 @@ def test_one_call_unlearns_heals_and_audits(
     assert outcome.trained.score(digits[2]) > 0.9
 
 
-def test_without_gold_the_verdict_rests_on_unspent_spares_and_says_so(steward: Steward, digits: Parts) -> None:
+def test_without_gold_the_verdict_rests_on_test_samples_and_says_so(steward: Steward, digits: Parts) -> None:
     outcome = steward.forget(digits[0].ids[:20])
+    assert f"There is no gold here: the verdict rests on {len(digits[2])} samples" in str(outcome.verdict)
+    assert outcome.verdict.utility_reference == "the original"
+
+
+def test_without_test_samples_it_rests_on_what_matching_left_and_says_when_that_is_not_fair(
+    steward: Steward, digits: Parts
+) -> None:
+    """Matching takes typical spares: what it leaves are no fair sample, once that is many."""
+    steward.test = None
+    outcome = steward.forget(digits[0].ids[:5])
     assert outcome.twins is not None
     left = 144 - len(outcome.twins.fresh) - len(outcome.twins.refused)
-    assert f"There is no gold here: the verdict rests on {left} samples" in str(outcome.verdict)
-    assert outcome.verdict.utility_reference == "the original"
+    assert f"the verdict rests on {left} samples" in str(outcome.verdict)
+    assert "less typical" not in str(outcome.verdict)
+    assert "less typical" in str(steward.forget(digits[0].ids[5:20]).verdict)
+
+
+def test_samples_that_are_never_matched_may_be_given(original: Trained, digits: Parts) -> None:
+    spares, unseen = digits[1].split(reserve=0.5, seed=0)
+    parts: dict[str, Any] = {"unlearner": Influence(), "healer": Healer(), "test": digits[2]}
+    steward = Steward(original, digits[0], SpareSet(spares), unseen=unseen, **parts)
+    outcome = steward.forget(digits[0].ids[:20])
+    assert f"the verdict rests on {len(unseen)} samples" in str(outcome.verdict)
+    with pytest.raises(BadInputError, match=r"72 of unseen are training samples or spares \(.*\); leave them out"):
+        Steward(original, digits[0], SpareSet(digits[1]), unseen=unseen, **parts)
 
 
 def test_requests_follow_each_other_and_twins_can_be_asked_for(steward: Steward, digits: Parts) -> None:

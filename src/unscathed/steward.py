@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from unscathed.audit import Tolerance, Verdict, audit
+from unscathed.audit.non_members import LEFT_OVER, is_fair
 from unscathed.healing import Consolidation, HealingMethod, Wear
 from unscathed.problems import BadInputError, Problems, some
 from unscathed.reserve import SpareSet, Twins
@@ -17,6 +18,11 @@ from unscathed.samples import Samples, as_ids
 from unscathed.screening import Assessment, Assessor, Door, NeedsReviewError, SaferRoad, Triage
 from unscathed.training import Callback, Evaluation, Event, Trained
 from unscathed.unlearners import Retrain, Unlearner
+
+NOTHING_UNSEEN = (
+    "it would spend the last spares of the forgotten samples' classes, and nothing unseen would be left to compare "
+    "them with; hold back a larger reserve, or give test=…"
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,10 @@ class Steward:
         healer: how it is made whole; None leaves it as it was unlearned, which keeps a certificate
             (`CertifiedRemoval`) or the bits of gold (`Retrain`), and spends no spares. Without healing, a method with a
             ``kl_budget`` honours requests until they have spent it together.
-        test: held-out samples for the audit's utility; without, the unspent spares serve.
+        test: held-out samples for the audit's utility, and to compare the forgotten with; without, the spares that are
+            left over serve, which are no fair sample once many are spent (the verdict says so).
+        unseen: samples that are never trained on nor matched, of the same data as the training samples, to compare the
+            forgotten with; for test samples of another time or place.
         tolerance: what the audit lets pass.
         look_for_copies: whether all retained samples are searched for near copies of the forgotten, which takes a pass
             over them where features are compared; exact copies always are.
@@ -81,6 +90,7 @@ class Steward:
         unlearner: Unlearner,
         healer: HealingMethod | None,
         test: Samples | None = None,
+        unseen: Samples | None = None,
         tolerance: Tolerance | None = None,
         look_for_copies: bool = False,
         triage: Triage | None = None,
@@ -98,9 +108,13 @@ class Steward:
         )
         leaked = inside.intersection(reserve.unspent.ids)
         problems.require(not leaked, f"{len(leaked)} unspent spares were trained on ({some(sorted(leaked))})")
-        for part in (reserve.spares, test):
+        for part in (reserve.spares, test, unseen):
             if part is not None:
                 problems.extend(trained.task.problems_with(part))
+        known = set() if unseen is None else (inside | set(reserve.spares.ids)).intersection(unseen.ids)
+        problems.require(
+            not known, f"{len(known)} of unseen are training samples or spares ({some(sorted(known))}); leave them out"
+        )
         problems.require(
             (triage is None) == (safer is None),
             "triage and safer belong together: give both, e.g. safer=SaferRoad(unlearner=Retrain()), or neither",
@@ -116,6 +130,7 @@ class Steward:
         self.unlearner = unlearner
         self.healer = healer
         self.test = test
+        self.unseen = unseen
         self.tolerance = tolerance
         self.look_for_copies = look_for_copies
         self.triage = triage
@@ -143,7 +158,7 @@ class Steward:
             ids: the samples to forget. Some may be spares: those leave the reserve. Instead of ids, their content can
                 be given: only what was learned, or is held in reserve, is let through (`Door`).
             gold: the model retrained without them, to be audited against, in experiments. In use there is none,
-                and unspent spares stand for "never seen".
+                and samples that were never seen stand in.
             request: what the request is called, for the reserve's record.
             reviewed: whether a person has looked at the request.
 
@@ -175,12 +190,17 @@ class Steward:
         forgotten, retain = self.samples.only(wanted), self.samples.without(wanted)
         twins = self._match(healer, forgotten, retain, withdrawn)
         copies = self._copies(forgotten, retain)
-        unseen, spares = self._unseen(forgotten, twins, withdrawn, healer)
+        left, spares = self._left_over(twins, withdrawn, healer)
+        held_out = self._first_comparable(forgotten, left, self.test)
+        # Not by what matching left, where there is anything else: it took the typical ones.
+        unseen = self._first_comparable(forgotten, self.unseen, self.test, left)
+        if unseen is None:
+            raise BadInputError("cannot audit what would come of this request", [NOTHING_UNSEEN])
 
         unlearned = unlearner.unlearn(self.trained, self.samples, wanted, callbacks=self.callbacks)
         healed = unlearned = _with_details(unlearned, assessment, due)
         if healer:
-            healed = self._heal(healer, unlearned, forgotten, retain, twins, unseen, spares)
+            healed = self._heal(healer, unlearned, forgotten, retain, twins, held_out, spares)
         verdict = audit(
             healed,
             forgotten=forgotten,
@@ -190,6 +210,9 @@ class Steward:
             unseen=unseen,
             tolerance=self.tolerance,
         )
+        remaining = len(left) + len(spares if spares is not None else ())
+        if unseen is left and not is_fair(remaining, len(self.reserve.spares) - remaining):
+            verdict = replace(verdict, note=f"{verdict.note} {LEFT_OVER}".strip())
 
         # Everything has succeeded: only now does anything change.
         # A healer may draw more spares than the twins, or find the model whole and train on none.
@@ -244,7 +267,7 @@ class Steward:
         forgotten: Samples,
         retain: Samples,
         twins: Twins | None,
-        unseen: Samples,
+        held_out: Samples | None,
         spares: Samples | None,
     ) -> Trained:
         """Give the healer what it needs, and no more."""
@@ -253,7 +276,7 @@ class Steward:
             retain=retain if healer.uses_retain else None,
             twins=twins.samples if twins is not None else None,
             before=self.trained if healer.needs_before else None,
-            held_out=unseen if healer.needs_held_out else None,
+            held_out=held_out if healer.needs_held_out else None,
             forgotten=forgotten if healer.needs_forgotten else None,
             spares=spares if healer.draws_spares else None,
             callbacks=self.callbacks,
@@ -292,30 +315,21 @@ class Steward:
             )
         return found
 
-    def _unseen(
-        self, forgotten: Samples, twins: Twins | None, withdrawn: Sequence[str], healer: HealingMethod | None
+    def _left_over(
+        self, twins: Twins | None, withdrawn: Sequence[str], healer: HealingMethod | None
     ) -> tuple[Samples, Samples | None]:
-        """What the model will never have seen, to compare the forgotten with, and spares that a healer may draw on.
-
-        The first are spares that are left over (half of them, where a healer draws on the others), else test samples.
-        """
+        """Spares that stand in for nobody, in two halves where a healer may draw on one of them."""
         # What is nearly the forgotten would be known as well as they are.
         leaving = () if twins is None else (*twins.fresh, *twins.refused)
         unspent = self.reserve.unspent
         left = unspent.without({*withdrawn, *leaving} & set(unspent.ids))
-        spares: Samples | None = None
         if healer is not None and healer.draws_spares and len(left) > 1:
-            left, spares = left.split(reserve=0.5, seed=self.trained.seed)
-        for unseen in (left, self.test):
-            if unseen is not None and self._comparable(forgotten, unseen):
-                return unseen, spares
-        raise BadInputError(
-            "cannot audit what would come of this request",
-            [
-                "it would spend the last spares of the forgotten samples' classes, and nothing unseen would be left to "
-                "compare them with; hold back a larger reserve, or give test=…"
-            ],
-        )
+            return left.split(reserve=0.5, seed=self.trained.seed)
+        return left, None
+
+    def _first_comparable(self, forgotten: Samples, *candidates: Samples | None) -> Samples | None:
+        """The first that have some of the forgotten samples' classes."""
+        return next((c for c in candidates if c is not None and self._comparable(forgotten, c)), None)
 
     def _comparable(self, forgotten: Samples, unseen: Samples) -> bool:
         if not len(unseen):

@@ -52,8 +52,9 @@ def audit(
             is then compared with it.
         original: the model before unlearning: the control. Where the checks do not find *its* memory of the forgotten,
             no model passes them. Without gold it is also what utility is compared with.
-        unseen: samples that the model was never trained on, of the same data (unspent spares); needed where there
-            is no gold.
+        unseen: samples that the model was never trained on, a fair sample of the same data; needed where there is no
+            gold. Spares that matching has left over are less typical than the forgotten: once a quarter of a reserve
+            is spent, gold itself may fail beside them (measured: `docs/audits.md`).
         retain: the training samples that stay; some measures train on them.
         tolerance: what passes.
         measures: what is looked at, by default `MEASURES`: scores on test samples and on the forgotten, and a

@@ -20,6 +20,7 @@ from unscathed.audit import (
     Tolerance,
     Utility,
 )
+from unscathed.audit.non_members import is_fair
 from unscathed.lab.auditing.models import Named, bare, named
 from unscathed.lab.auditing.reading import Material, read_ids, read_material, read_recipe, read_tolerance
 from unscathed.lab.auditing.request import AuditRequest
@@ -256,7 +257,10 @@ def _unseen(
     trained_on: Samples,
     problems: Problems,
 ) -> tuple[Samples | None, str]:
-    """Samples that no model here was trained on: those given apart, else spares; with gold test samples too."""
+    """Samples that no model here was trained on: those given apart, else spares; with gold test samples too.
+
+    Where many spares were trained on, those were like the forgotten, and what is left is not: test samples then.
+    """
     seen = set(trained_on.ids).union(*(model.ids for model in records.values()))
     if material.unseen is not None:
         left = material.unseen.without(i for i in material.unseen.ids if i in seen)
@@ -266,7 +270,8 @@ def _unseen(
     spares = material.pool.only(i for i in material.pool.ids if i not in seen)
     # An exact copy of a training sample among the test samples may bear its id.
     test = material.test and material.test.without(i for i in material.test.ids if i in seen)
-    if not len(spares):
+    matched = len(set(material.pool.ids) - set(trained_on.ids) - set(spares.ids))
+    if not len(spares) or (test and not is_fair(len(spares), matched)):
         return test, "test samples"
     if not test or "gold" not in models or set(test.ids) & set(spares.ids):
         return spares, "spares"

@@ -60,10 +60,16 @@ def test_one_call_unlearns_heals_and_audits(
     assert outcome.trained.score(digits[2]) > 0.9
 
 
-def test_without_gold_the_verdict_rests_on_test_samples_and_says_so(steward: Steward, digits: Parts) -> None:
-    outcome = steward.forget(digits[0].ids[:20])
-    assert f"There is no gold here: the verdict rests on {len(digits[2])} samples" in str(outcome.verdict)
+def test_without_gold_the_verdict_rests_on_spares_while_few_are_spent_then_on_test_samples(
+    steward: Steward, digits: Parts
+) -> None:
+    outcome = steward.forget(digits[0].ids[:5])
+    assert outcome.twins is not None
+    left = 144 - len(outcome.twins.fresh) - len(outcome.twins.refused)
+    assert f"There is no gold here: the verdict rests on {left} samples" in str(outcome.verdict)
     assert outcome.verdict.utility_reference == "the original"
+    later = steward.forget(digits[0].ids[5:20])
+    assert f"the verdict rests on {len(digits[2])} samples" in str(later.verdict)
 
 
 def test_without_test_samples_it_rests_on_what_matching_left_and_says_when_that_is_not_fair(

@@ -63,8 +63,8 @@ class Steward:
         healer: how it is made whole; None leaves it as it was unlearned, which keeps a certificate
             (`CertifiedRemoval`) or the bits of gold (`Retrain`), and spends no spares. Without healing, a method with a
             ``kl_budget`` honours requests until they have spent it together.
-        test: held-out samples for the audit's utility, and to compare the forgotten with; without, the spares that are
-            left over serve, which are no fair sample once many are spent (the verdict says so).
+        test: held-out samples for the audit's utility, and to compare the forgotten with once spares that are left
+            over are no fair sample any more; without, these serve all the same, and the verdict says so.
         unseen: samples that are never trained on nor matched, of the same data as the training samples, to compare the
             forgotten with; for test samples of another time or place.
         tolerance: what the audit lets pass.
@@ -192,8 +192,9 @@ class Steward:
         copies = self._copies(forgotten, retain)
         left, spares = self._left_over(twins, withdrawn, healer)
         held_out = self._first_comparable(forgotten, left, self.test)
-        # Not by what matching left, where there is anything else: it took the typical ones.
-        unseen = self._first_comparable(forgotten, self.unseen, self.test, left)
+        remaining = len(left) + len(spares if spares is not None else ())
+        fair = is_fair(remaining, len(self.reserve.spares) - remaining)
+        unseen = self._first_comparable(forgotten, self.unseen, left if fair else None, self.test, left)
         if unseen is None:
             raise BadInputError("cannot audit what would come of this request", [NOTHING_UNSEEN])
 
@@ -210,8 +211,7 @@ class Steward:
             unseen=unseen,
             tolerance=self.tolerance,
         )
-        remaining = len(left) + len(spares if spares is not None else ())
-        if unseen is left and not is_fair(remaining, len(self.reserve.spares) - remaining):
+        if unseen is left and not fair:
             verdict = replace(verdict, note=f"{verdict.note} {LEFT_OVER}".strip())
 
         # Everything has succeeded: only now does anything change.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 FAIR_UP_TO = 0.1
-"""Of a reserve, what may be spent before what is left is no fair sample of it. With a quarter spent by random requests
-gold scores 2 points higher on the forgotten than on what is left, with a half 13 (CIFAR-10; `docs/audits.md`)."""
+"""Of a reserve, what may be spent before what is left is no fair sample of it. With a quarter spent by a random request
+gold scores 3 points higher on the forgotten than on what is left, with a half 16 (CIFAR-10; `docs/audits.md`)."""
 LEFT_OVER = (
     "They are the spares that matching left, less typical than the forgotten, so that a model that has forgotten may "
     "fail beside them: give test=… or unseen=…."

@@ -1,6 +1,7 @@
 """From collapse: what brings a destroyed model back for a twentieth and a tenth of its training's steps?
 
-    python experiments/collapse.py [--case digits mnist mnist-plain cifar10] [--samples 4000] [--seeds 3] [--escalate]
+    python experiments/collapse.py [--case digits mnist mnist-plain cifar10] [--samples 4000] [--seeds 3]
+        [--escalate [short]]
 
 For each seed, a model is trained on a part of the data, a tenth of it held back; the 5 % of it that it is least sure
 of (`OutputAware`: gold does badly on them, so memory shows) are unlearned in ways that collapse the model: diagonal
@@ -8,7 +9,8 @@ Fisher noise far beyond what it can bear, and gradient ascent that nothing holds
 ways, on retained samples and twins, with equal gradient steps. `mnist-plain` is the same net without norms; on CIFAR-10
 a small ColourNet is trained, so that it takes minutes.
 
-With ``--escalate``, `Escalation` heals instead, as it comes, and what its rungs took is kept.
+With ``--escalate``, `Escalation` heals instead, as it comes, and what its rungs took is kept; ``--escalate short``
+starts over for 40 % of the steps where the rungs before are not enough.
 
 Spreads are over seeds, each with its own part of the data, model and request.
 """
@@ -41,7 +43,7 @@ from unscathed import (
     fit,
 )
 from unscathed.adversaries import OutputAware, OutputView
-from unscathed.healing import Escalation, diagnose, graft_layers, recalibrate, reset_layers
+from unscathed.healing import Escalation, Heal, Repair, StartOver, diagnose, graft_layers, recalibrate, reset_layers
 from unscathed.lab.models import ColourNet, SmallNet
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import Setup, setup
@@ -51,6 +53,10 @@ SHARES = (0.05, 0.1)
 ASKED = 0.05
 TEST = 2000
 THRESHOLD = 1.0
+ESCALATIONS = {
+    "": Escalation(),
+    "short": Escalation(rungs=(Heal(share=0.05), Repair(share=0.1), StartOver(share=0.4))),
+}
 Measures = dict[str, float]
 
 
@@ -146,7 +152,7 @@ AS_THEY_ARE: dict[str, Callable[[Collapsed], Trained]] = {
 
 
 def measure(
-    case: str, samples: int, tests: int, seed: int, data: str | None, *, escalate: bool, known: dict[str, Any]
+    case: str, samples: int, tests: int, seed: int, data: str | None, *, escalate: str | None, known: dict[str, Any]
 ) -> dict[str, Any]:
     """One seed's run; what is known of it already is not measured again."""
     made, recipe = setting(case, data)
@@ -179,7 +185,9 @@ def measure(
         found: dict[str, Any] = {"unlearner": repr(unlearner), "damage": described(collapsed)}
         methods = dict(known.get("collapses", {}).get(name, {}).get("methods", {}))
         if escalate:
-            healed = Escalation().heal(unlearned, retain=retain, twins=twins.samples, before=original, held_out=left)
+            healed = ESCALATIONS[escalate].heal(
+                unlearned, retain=retain, twins=twins.samples, before=original, held_out=left
+            )
             found |= {"by": healed.history[-1].by, "details": healed.history[-1].details}
             methods |= {"unlearned": seen(unlearned, unlearned), "escalation": seen(healed, unlearned)}
         else:
@@ -197,10 +205,10 @@ def measure(
     return run
 
 
-def complete(run: dict[str, Any], *, escalate: bool) -> bool:
+def complete(run: dict[str, Any], *, escalate: str | None) -> bool:
     """Whether every way was measured (recalibration aside, which needs norms)."""
     wanted = [f"{share:.0%}: {label}" for share in SHARES for label in METHODS if "recalibrate" not in label]
-    return escalate or all(set(wanted) <= set(found["methods"]) for found in run["collapses"].values())
+    return escalate is not None or all(set(wanted) <= set(found["methods"]) for found in run["collapses"].values())
 
 
 def described(collapsed: Collapsed) -> dict[str, Any]:
@@ -262,7 +270,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=4000, help="training samples and spares, drawn anew each seed")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--test", type=int, default=TEST, help="test images; on CIFAR-10 they take most of the time")
-    parser.add_argument("--escalate", action="store_true", help="heal by Escalation, in place of single ways")
+    parser.add_argument(
+        "--escalate", nargs="?", const="", choices=list(ESCALATIONS), help="heal by Escalation, in place of single ways"
+    )
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -270,8 +280,10 @@ def main() -> None:
     for case in args.case:
         command = f"python experiments/collapse.py --case {case} --samples {args.samples} --seeds {args.seeds}"
         command += f" --test {args.test}" if args.test != TEST else ""
-        command += " --escalate" if args.escalate else ""
-        place = args.out / f"collapse-{case}{'-escalation' if args.escalate else ''}.json"
+        escalation = None if args.escalate is None else f"escalate {args.escalate}".strip()
+        command += f" --{escalation}" if escalation else ""
+        suffix = "-" + "-".join(["escalation", *escalation.split()[1:]]) if escalation else ""
+        place = args.out / f"collapse-{case}{suffix}.json"
         record: dict[str, Any] = json.loads(place.read_text()) if place.exists() else {}
         if record.get("command") != command:  # the same command goes on where it was cut off
             kept = {k: provenance()[k] for k in ("commit", "code", "versions", "processor", "accelerator")}

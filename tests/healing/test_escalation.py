@@ -107,7 +107,7 @@ def test_it_never_spends_more_than_gold_and_a_tenth(original: Trained, damaged: 
     assert healed.history[-1].details["started_over"]
     assert not healed.history[-1].details["enough"]
     passed = [told for told in climbed(healed) if "passed_over" in told]
-    assert any("kept back for StartOver()" in told["passed_over"] for told in passed)
+    assert any("kept back for StartOver(share=1.0)" in told["passed_over"] for told in passed)
 
     # The price of a rung decides: with the last kept back, a tenth of gold is left.
     rungs = (Marked(mark="fits", price=GOLD // 10), Marked(mark="does not", price=2), StartOver())
@@ -131,6 +131,17 @@ def test_starting_over_holds_what_it_was_given_and_is_gold_with_twins(damaged: T
     assert healed.history[-1].steps == gold.history[-1].steps
     assert healed.history[:-1] == damaged.history
     assert not set(healed.ids) & set(FORGET)
+
+
+def test_starting_over_for_fewer_steps_is_short_retraining_on_twins_too(damaged: Trained) -> None:
+    short = StartOver(share=0.25)
+    healed = Escalation(rungs=(short,), enough=lambda _: True).heal(damaged, retain=RETAIN, twins=TWINS)
+    fitted = fit(tiny_task(), RETAIN + TWINS, RECIPE.lasting(steps=GOLD // 4), seed=0)
+    assert all(torch.equal(healed.weights[n], fitted.weights[n]) for n in fitted.weights)
+    assert healed.history[-1].steps == GOLD // 4
+    assert healed.recipe == RECIPE  # for later requests
+    with pytest.raises(BadInputError, match=r"share=1\.5 must lie in 0 < share ≤ 1"):
+        StartOver(share=1.5)
 
 
 def test_memory_is_not_healed_further(damaged: Trained) -> None:
@@ -286,7 +297,7 @@ def test_what_is_missing_is_named_before_anything_starts(original: Trained, dama
     with pytest.raises(BadInputError, match="nothing to heal on"):
         Escalation(enough=lambda _: True).heal(damaged)
     with pytest.raises(
-        BadInputError, match=r"cannot heal by any rung: StartOver\(\): retained samples are not at hand"
+        BadInputError, match=r"cannot heal by any rung: StartOver\(share=1\.0\): retained samples are not at hand"
     ):
         Escalation(rungs=(StartOver(),), healer=Healer(strategy="twins"), enough=lambda _: True).heal(
             damaged, twins=TWINS

@@ -179,17 +179,31 @@ class StartOver(Rung):
     """Train anew on the retained samples and the twins, with the recipe and seed of the original (in its shards).
 
     The model then holds these samples and no others.
+
+    Args:
+        share: of gold's steps, 0 < share ≤ 1; below 1 the whole schedule is squeezed into them (`ShortRetraining`).
     """
 
     clean = True
 
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        problems = Problems("cannot use StartOver")
+        problems.require(0 < self.share <= 1, f"share={self.share} must lie in 0 < share ≤ 1")
+        problems.raise_any()
+
     def missing(self, case: Case) -> str | None:
-        """Retained samples, or some of them: what was trained without the rest would be worse."""
-        return "retained samples are not at hand" if case.retain is None else None
+        """Retained samples, or some of them (what was trained without the rest would be worse); or whole trainings."""
+        if case.retain is None:
+            return "retained samples are not at hand"
+        if self.share < 1 and case.unlearned.shards:
+            return "models in shards are trained for all of their steps"
+        return None
 
     def steps(self, case: Case) -> int:
-        """Gold's."""
-        return case.gold_steps
+        """Gold's, or a share of them."""
+        return case.gold_steps if self.share == 1 else _share_of_gold(self.share, case)
 
     def climb(self, case: Case, healer: Healer, callbacks: Sequence[Callback]) -> Trained:
         """Fit."""
@@ -210,14 +224,14 @@ class StartOver(Rung):
             made = fit(
                 trained.task,
                 case.samples,
-                trained.recipe,
+                trained.recipe if self.share == 1 else trained.recipe.lasting(steps=self.steps(case)),
                 seed=trained.seed,
                 callbacks=callbacks,
                 what="starting over",
             )
         fitted = made.history[-1]
         event = replace(fitted, kind="healed", by=repr(self), details={**fitted.details, "started_over": True})
-        return replace(made, history=(*trained.history, event))
+        return replace(made, recipe=trained.recipe, history=(*trained.history, event))
 
 
 def _share_of_gold(share: float, case: Case) -> int:

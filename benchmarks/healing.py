@@ -6,11 +6,12 @@
 For every seed an original, and gold for each request; a request names 5 % of the training samples, at random or chosen
 by `ParameterAware`, the same for all seeds, so that margins can be compared over seeds (KLOM). Each unlearner answers,
 each answer is healed: for 5 % of gold's steps on retained samples and twins, on retained samples alone (the control),
-on twins alone, watchfully, and for N/2 epochs; from collapse for 10 %. `Sisa` answers for an original of its own, in
-shards. `ShortRetraining`, which forgets exactly, is the peer that the others have to beat, and `Retrain`, another
-gold, shows what the targets of forgetting make of a model that they must not fail. Rows go to ``--json`` as
-they come, and models to ``--work``: stopped, it goes on where it was. Workers have a thread each. The data is looked
-for in the folder named by UNSCATHED_DATA. CIFAR-10 has a small network; `experiments/healing_cifar10.py` has features.
+on twins alone, watchfully, and for N/2 epochs; from collapse for 10 %, also by repair and by starting over. `Sisa`
+answers for an original of its own, in shards. `ShortRetraining`, which forgets exactly, is the peer that the others
+have to beat, and `Retrain`, another gold, shows what the targets of forgetting make of a model that they must not fail.
+Rows go to ``--json`` as they come, and models to ``--work``: stopped, it goes on where it was. Workers have a thread
+each. The data is looked for in the folder named by UNSCATHED_DATA. CIFAR-10 has a small network;
+`experiments/healing_cifar10.py` has features.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ from unscathed import (
 )
 from unscathed.adversaries import BlindView, ParameterAware, ParameterView, Random
 from unscathed.audit import Rmia, compare_klom, compare_membership
-from unscathed.healing import HealingMethod
+from unscathed.healing import Escalation, HealingMethod, Repair, Rung, StartOver
 from unscathed.lab.provenance import provenance
 from unscathed.lab.setups import Setup, setup
 from unscathed.training import Shadows, fit_shadows
@@ -111,6 +112,11 @@ def healing(strategy: str, share: float) -> Healing:
     return Healing(lambda steps: Healer(strategy=strategy, steps=steps), share)  # type: ignore[arg-type]
 
 
+def by_rung(rung: Rung) -> Healing:
+    """One rung of an escalation, whatever it reaches."""
+    return Healing(lambda steps: Escalation(rungs=(rung,), enough=lambda _: True), 0.1)
+
+
 HEALINGS = {
     "retain+twins, 5 %": healing("retain+twins", 0.05),
     "retain, 5 %": healing("retain", 0.05),
@@ -128,6 +134,8 @@ FROM_COLLAPSE = {
     "retain+twins, 10 %": healing("retain+twins", 0.1),
     "retain, 10 %": healing("retain", 0.1),
     "twins, 10 %": healing("twins", 0.1),
+    "repair, 10 %": by_rung(Repair(share=0.1)),
+    "start over, 10 %": by_rung(StartOver(share=0.1)),
 }
 
 

@@ -47,10 +47,11 @@ def targets(record: dict[str, Any]) -> list[Row]:
         if c[2] == main[0]
     }
     alone = {c: statistics.fmean(g) for c, g in gains("twins, 5 %", "retain, 5 %").items()}
-    return [
+    found = [
         utility(main[0], -0.5),
         utility("retain+twins, N/2", -0.1),
         utility(main[1], -1.0),
+        utility("repair, 10 %", -1.0),
         at_least(
             "share of seeds with RMIA's AUC in gold's interval", 1.0, {c: m for c, m in member.items() if c[2] in main}
         ),
@@ -60,14 +61,15 @@ def targets(record: dict[str, Any]) -> list[Row]:
         {
             "target": "what twins add to retained samples, points",
             "bound": None,
-            "worst": statistics.fmean(all_gains),
-            "reach": reach(all_gains),
+            "worst": statistics.fmean(all_gains or [0.0]),
+            "reach": reach(all_gains or [0.0, 0.0]),
             "met": None,
             "of": len(twins),
         },
         at_least("twins alone minus retained alone, 5 %, points", -1.5, alone),
         at_most("seconds from request to audited model over retraining", 0.10, times),
     ]
+    return [row for row in found if row["of"]]
 
 
 def grouped(rows: list[Row]) -> dict[tuple[str, str, str], list[Row]]:
@@ -78,12 +80,12 @@ def grouped(rows: list[Row]) -> dict[tuple[str, str, str], list[Row]]:
 
 
 def at_least(target: str, bound: float, figures: dict[Any, float]) -> Row:
-    worst = min(figures, key=lambda c: figures[c])
+    worst = min(figures, key=lambda c: figures[c], default=())
     met = sum(figure >= bound for figure in figures.values())
     return {
         "target": target,
         "bound": bound,
-        "worst": figures[worst],
+        "worst": figures.get(worst, 0.0),
         "where": list(worst),
         "met": met,
         "of": len(figures),

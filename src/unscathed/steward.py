@@ -108,6 +108,12 @@ class Steward:
         )
         leaked = inside.intersection(reserve.unspent.ids)
         problems.require(not leaked, f"{len(leaked)} unspent spares were trained on ({some(sorted(leaked))})")
+        starts = {*unlearner.brings, *(healer.brings if healer is not None else ())}.intersection(reserve.unspent.ids)
+        problems.require(
+            not starts,
+            f"{len(starts)} unspent spares are what a head start was trained on ({some(sorted(starts))}), and would be "
+            "in the model; keep them out of the reserve",
+        )
         for part in (reserve.spares, test, unseen):
             if part is not None:
                 problems.extend(trained.task.problems_with(part))

@@ -22,8 +22,9 @@ from unscathed import (
     Trained,
     fit,
 )
-from unscathed.healing import Escalation, Heal, Repair, Resume, Rung, StartOver
+from unscathed.healing import Escalation, Heal, Repair, Resume, Rung, StartOver, Watchful
 from unscathed.healing.case import Case
+from unscathed.training import tune
 
 RECIPE = Recipe(epochs=20, batch_size=8)
 SAMPLES = blobs(60)
@@ -142,6 +143,32 @@ def test_starting_over_for_fewer_steps_is_short_retraining_on_twins_too(damaged:
     assert healed.recipe == RECIPE  # for later requests
     with pytest.raises(BadInputError, match=r"share=1\.5 must lie in 0 < share ≤ 1"):
         StartOver(share=1.5)
+
+
+def test_starting_over_from_a_head_start_refuses_one_that_knows_the_forgotten(
+    original: Trained, damaged: Trained
+) -> None:
+    others = blobs(24, seed=11)
+    start = fit(tiny_task(), others, RECIPE, seed=5)
+    short = StartOver(share=0.1, start=start)
+    escalation = Escalation(rungs=(short,), enough=lambda _: True)
+    assert escalation.brings == Watchful(healer=escalation).brings == others.ids
+    healed = escalation.heal(damaged, retain=RETAIN, twins=TWINS)
+    steps = GOLD // 10
+    slow = replace(RECIPE.lasting(steps=steps), learning_rate=RECIPE.learning_rate / 2)
+    by_hand = tune(start, RETAIN + TWINS, slow, seed=0, kind="fitted", by="hand")
+    assert all(torch.equal(healed.weights[n], by_hand.weights[n]) for n in by_hand.weights)
+    assert set(healed.ids) == {*RETAIN.ids, *TWINS.ids, *others.ids}
+    assert (healed.history[-1].steps, climbed(healed)[-1]["did"][-1]["head_start"]) == (steps, 24)
+    # Twins and spares stay distinct from what the start brings.
+    reserve = SpareSet(others, shortfall="partial")
+    with pytest.raises(BadInputError, match="24 unspent spares are what a head start was trained on"):
+        Steward(original, SAMPLES, reserve, unlearner=Fisher(), healer=escalation)
+
+    knowing = StartOver(share=0.1, start=fit(tiny_task(), others + SAMPLES.only(FORGET[:1]), RECIPE, seed=5))
+    rungs = (Heal(share=0.02, learning_rate=0.2), knowing)
+    healed = Escalation(rungs=rungs, enough=lambda _: False).heal(damaged, retain=RETAIN, twins=TWINS, before=original)
+    assert "start was trained on 1 samples that are forgotten now" in climbed(healed)[-1]["passed_over"]
 
 
 def test_memory_is_not_healed_further(damaged: Trained) -> None:

@@ -42,6 +42,11 @@ class HealingMethod(ABC):
         """Whether it may train on more spares than the twins; those are in the healed model's ids, and are spent."""
         return False
 
+    @property
+    def brings(self) -> tuple[str, ...]:
+        """The ids of samples that may be in the healed model though nobody gave them: a head start's."""
+        return ()
+
     @abstractmethod
     def heal(
         self,

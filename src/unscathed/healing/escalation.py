@@ -90,6 +90,12 @@ class Escalation(HealingMethod):
         return self.healer.uses_retain
 
     @property
+    def brings(self) -> tuple[str, ...]:
+        """What head starts of its rungs were trained on."""
+        starts = [rung.start for rung in self.rungs if isinstance(rung, StartOver) and rung.start is not None]
+        return tuple(dict.fromkeys(i for start in starts for i in start.ids))
+
+    @property
     def needs_before(self) -> bool:
         """Whether the model before unlearning is of use: always, to find damage by."""
         return True

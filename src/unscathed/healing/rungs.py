@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from unscathed.ensemble import EnsembleTask
@@ -20,8 +20,9 @@ from unscathed.healing.repair import (
     reset_layers,
 )
 from unscathed.problems import Problems
-from unscathed.training import Callback, Event, Trained, fit, tune
+from unscathed.training import Callback, Event, Trained, tune
 from unscathed.training.seeds import derive
+from unscathed.unlearners.head_start import problems_with_start, short_recipe, train_from
 from unscathed.unlearners.layouts import flat
 from unscathed.unlearners.sisa import Sisa, join_members, member_of
 
@@ -182,11 +183,14 @@ class StartOver(Rung):
 
     Args:
         share: of gold's steps, 0 < share ≤ 1; below 1 the whole schedule is squeezed into them (`ShortRetraining`).
+        start: a head start that saw none of the forgotten (`ShortRetraining`), to go on from in place of fresh weights;
+            what it was trained on is in the model from then on.
     """
 
     clean = True
 
     share: float = 1.0
+    start: Trained | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         problems = Problems("cannot use StartOver")
@@ -197,9 +201,11 @@ class StartOver(Rung):
         """Retained samples, or some of them (what was trained without the rest would be worse); or whole trainings."""
         if case.retain is None:
             return "retained samples are not at hand"
-        if self.share < 1 and case.unlearned.shards:
-            return "models in shards are trained for all of their steps"
-        return None
+        if (self.share < 1 or self.start is not None) and case.unlearned.shards:
+            return "models in shards are trained from scratch, for all of their steps"
+        # What was forgotten is what the model before had and this one has not.
+        forgotten = () if case.before is None else sorted(set(case.before.ids) - set(case.unlearned.ids))
+        return "; ".join(problems_with_start(self.start, case.unlearned, forgotten)) or None
 
     def steps(self, case: Case) -> int:
         """Gold's, or a share of them."""
@@ -221,16 +227,22 @@ class StartOver(Rung):
                 callbacks=callbacks,
             )
         else:
-            made = fit(
-                trained.task,
+            recipe = trained.recipe
+            if self.share < 1 or self.start is not None:
+                recipe = short_recipe(recipe, self.steps(case), self.start)
+            made = train_from(
+                self.start,
+                trained,
                 case.samples,
-                trained.recipe if self.share == 1 else trained.recipe.lasting(steps=self.steps(case)),
+                recipe,
                 seed=trained.seed,
                 callbacks=callbacks,
                 what="starting over",
             )
         fitted = made.history[-1]
-        event = replace(fitted, kind="healed", by=repr(self), details={**fitted.details, "started_over": True})
+        known = len(self.start.ids) if self.start is not None else 0
+        details = {**fitted.details, "started_over": True, "head_start": known}
+        event = replace(fitted, kind="healed", by=repr(self), details=details)
         return replace(made, recipe=trained.recipe, history=(*trained.history, event))
 
 

@@ -63,6 +63,11 @@ class Watchful(HealingMethod):
         """Whether the healer does."""
         return self.healer.draws_spares
 
+    @property
+    def brings(self) -> tuple[str, ...]:
+        """What the healer does."""
+        return self.healer.brings
+
     def heal(
         self,
         unlearned: Trained,

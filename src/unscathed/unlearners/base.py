@@ -31,6 +31,11 @@ class Unlearner(ABC):
     """Whether the model must have been trained by this method's own `fit`, which then is its way of retraining too."""
 
     @property
+    def brings(self) -> tuple[str, ...]:
+        """The ids of samples that are in the result though the request has nothing to do with them: a head start's."""
+        return ()
+
+    @property
     def drift_budget(self) -> float | None:
         """What all requests since the model was last fitted or healed may cost together, nats; None for no bound."""
         return None

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from unscathed.samples import Samples
-from unscathed.training import Callback, Recipe, Trained, fit
+from unscathed.training import Callback, Recipe, Trained
 from unscathed.unlearners.base import Unlearner
+from unscathed.unlearners.head_start import train_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,9 @@ def train_anew(
     seed: int,
     by: str,
     callbacks: Sequence[Callback],
+    start: Trained | None = None,
 ) -> Trained:
-    """A model that was trained from scratch on what is retained; its history goes on, and its recipe stays.
+    """A model that was trained anew on what is retained; its history goes on, and its recipe stays.
 
     Args:
         trained: the model before.
@@ -44,8 +46,10 @@ def train_anew(
         seed: of the training; the model keeps its own, for later requests.
         by: who does it, for the history.
         callbacks: progress.
+        start: a head start to go on from; by default fresh weights.
     """
-    new = fit(trained.task, samples.without(forget), recipe, seed=seed, callbacks=callbacks, what="retraining")
+    retain = samples.without(forget)
+    new = train_from(start, trained, retain, recipe, seed=seed, callbacks=callbacks, what="retraining")
     fitted = new.history[-1]
     event = replace(fitted, kind="unlearned", by=by, samples=len(forget), details={**fitted.details, "retrained": True})
     return replace(new, recipe=trained.recipe, seed=trained.seed, history=(*trained.history, event))

@@ -111,7 +111,7 @@ class Steward:
         starts = {*unlearner.brings, *(healer.brings if healer is not None else ())}.intersection(reserve.unspent.ids)
         problems.require(
             not starts,
-            f"{len(starts)} unspent spares are what a head start was trained on ({some(sorted(starts))}), and would be "
+            f"{len(starts)} unspent spares are what a warm start was trained on ({some(sorted(starts))}), and would be "
             "in the model; keep them out of the reserve",
         )
         for part in (reserve.spares, test, unseen):

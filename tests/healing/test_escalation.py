@@ -145,7 +145,7 @@ def test_starting_over_for_fewer_steps_is_short_retraining_on_twins_too(damaged:
         StartOver(share=1.5)
 
 
-def test_starting_over_from_a_head_start_refuses_one_that_knows_the_forgotten(
+def test_starting_over_from_a_warm_start_refuses_one_that_knows_the_forgotten(
     original: Trained, damaged: Trained
 ) -> None:
     others = blobs(24, seed=11)
@@ -159,10 +159,10 @@ def test_starting_over_from_a_head_start_refuses_one_that_knows_the_forgotten(
     by_hand = tune(start, RETAIN + TWINS, slow, seed=0, kind="fitted", by="hand")
     assert all(torch.equal(healed.weights[n], by_hand.weights[n]) for n in by_hand.weights)
     assert set(healed.ids) == {*RETAIN.ids, *TWINS.ids, *others.ids}
-    assert (healed.history[-1].steps, climbed(healed)[-1]["did"][-1]["head_start"]) == (steps, 24)
+    assert (healed.history[-1].steps, climbed(healed)[-1]["did"][-1]["warm_start"]) == (steps, 24)
     # Twins and spares stay distinct from what the start brings.
     reserve = SpareSet(others, shortfall="partial")
-    with pytest.raises(BadInputError, match="24 unspent spares are what a head start was trained on"):
+    with pytest.raises(BadInputError, match="24 unspent spares are what a warm start was trained on"):
         Steward(original, SAMPLES, reserve, unlearner=Fisher(), healer=escalation)
 
     knowing = StartOver(share=0.1, start=fit(tiny_task(), others + SAMPLES.only(FORGET[:1]), RECIPE, seed=5))

@@ -62,7 +62,7 @@ def start() -> Trained:
     return fit(tiny_task(), SPARES, RECIPE, seed=5)
 
 
-def test_from_a_head_start_it_is_tuning_on_what_is_retained(trained: Trained, start: Trained) -> None:
+def test_from_a_warm_start_it_is_tuning_on_what_is_retained(trained: Trained, start: Trained) -> None:
     samples, forget = blobs(), blobs().ids[5:15]
     retain = samples.without(forget)
     method = ShortRetraining(share=0.25, start=start)
@@ -82,7 +82,7 @@ def test_from_a_head_start_it_is_tuning_on_what_is_retained(trained: Trained, st
     assert not same(short, other)
 
 
-def test_nothing_of_the_forgotten_is_in_it_with_a_head_start_either(trained: Trained, start: Trained) -> None:
+def test_nothing_of_the_forgotten_is_in_it_with_a_warm_start_either(trained: Trained, start: Trained) -> None:
     samples, forget = blobs(), blobs().ids[5:15]
     inputs = samples.inputs.clone()
     inputs[5:15] = 100.0
@@ -92,7 +92,7 @@ def test_nothing_of_the_forgotten_is_in_it_with_a_head_start_either(trained: Tra
     assert same(method.unlearn(trained, samples, forget), from_other)
 
 
-def test_a_head_start_that_knows_the_forgotten_is_refused(trained: Trained, start: Trained) -> None:
+def test_a_warm_start_that_knows_the_forgotten_is_refused(trained: Trained, start: Trained) -> None:
     """Also one that knows what was forgotten earlier, whom it would bring back."""
     both = blobs() + SPARES
     whole = fit(tiny_task(), both, RECIPE, seed=3)
@@ -106,7 +106,7 @@ def test_a_head_start_that_knows_the_forgotten_is_refused(trained: Trained, star
     assert not set(SPARES.ids[:2]) & set(ShortRetraining(start=renewed).unlearn(later, both, [both.ids[0]]).ids)
 
 
-def test_a_head_start_of_another_network_is_refused(trained: Trained) -> None:
+def test_a_warm_start_of_another_network_is_refused(trained: Trained) -> None:
     larger = ClassificationTask(lambda: nn.Linear(3, 3), 3)
     other = fit(larger, Samples(SPARES.inputs, SPARES.targets, SPARES.ids), RECIPE, seed=0)
     with pytest.raises(BadInputError, match="start is of another network than the model"):

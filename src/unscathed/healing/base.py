@@ -44,7 +44,7 @@ class HealingMethod(ABC):
 
     @property
     def brings(self) -> tuple[str, ...]:
-        """The ids of samples that may be in the healed model though nobody gave them: a head start's."""
+        """The ids of samples that may be in the healed model though nobody gave them: a warm start's."""
         return ()
 
     @abstractmethod

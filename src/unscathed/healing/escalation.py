@@ -91,7 +91,7 @@ class Escalation(HealingMethod):
 
     @property
     def brings(self) -> tuple[str, ...]:
-        """What head starts of its rungs were trained on."""
+        """What warm starts of its rungs were trained on."""
         starts = [rung.start for rung in self.rungs if isinstance(rung, StartOver) and rung.start is not None]
         return tuple(dict.fromkeys(i for start in starts for i in start.ids))
 

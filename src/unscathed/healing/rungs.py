@@ -22,9 +22,9 @@ from unscathed.healing.repair import (
 from unscathed.problems import Problems
 from unscathed.training import Callback, Event, Trained, tune
 from unscathed.training.seeds import derive
-from unscathed.unlearners.head_start import problems_with_start, short_recipe, train_from
 from unscathed.unlearners.layouts import flat
 from unscathed.unlearners.sisa import Sisa, join_members, member_of
+from unscathed.unlearners.warm_start import problems_with_start, short_recipe, train_from
 
 
 class Rung(ABC):
@@ -183,7 +183,7 @@ class StartOver(Rung):
 
     Args:
         share: of gold's steps, 0 < share ≤ 1; below 1 the whole schedule is squeezed into them (`ShortRetraining`).
-        start: a head start that saw none of the forgotten (`ShortRetraining`), to go on from in place of fresh weights;
+        start: a warm start that saw none of the forgotten (`ShortRetraining`), to go on from in place of fresh weights;
             what it was trained on is in the model from then on.
     """
 
@@ -241,7 +241,7 @@ class StartOver(Rung):
             )
         fitted = made.history[-1]
         known = len(self.start.ids) if self.start is not None else 0
-        details = {**fitted.details, "started_over": True, "head_start": known}
+        details = {**fitted.details, "started_over": True, "warm_start": known}
         event = replace(fitted, kind="healed", by=repr(self), details=details)
         return replace(made, recipe=trained.recipe, history=(*trained.history, event))
 

@@ -32,7 +32,7 @@ class Unlearner(ABC):
 
     @property
     def brings(self) -> tuple[str, ...]:
-        """The ids of samples that are in the result though the request has nothing to do with them: a head start's."""
+        """The ids of samples that are in the result though the request has nothing to do with them: a warm start's."""
         return ()
 
     @property

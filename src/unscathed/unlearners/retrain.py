@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from unscathed.samples import Samples
 from unscathed.training import Callback, Recipe, Trained
 from unscathed.unlearners.base import Unlearner
-from unscathed.unlearners.head_start import train_from
+from unscathed.unlearners.warm_start import train_from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ def train_anew(
         seed: of the training; the model keeps its own, for later requests.
         by: who does it, for the history.
         callbacks: progress.
-        start: a head start to go on from; by default fresh weights.
+        start: a warm start to go on from; by default fresh weights.
     """
     retain = samples.without(forget)
     new = train_from(start, trained, retain, recipe, seed=seed, callbacks=callbacks, what="retraining")

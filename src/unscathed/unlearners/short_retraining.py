@@ -10,27 +10,27 @@ from unscathed.problems import Problems
 from unscathed.samples import Samples
 from unscathed.training import Callback, Trained
 from unscathed.unlearners.base import Unlearner
-from unscathed.unlearners.head_start import problems_with_start, short_recipe
 from unscathed.unlearners.retrain import train_anew
+from unscathed.unlearners.warm_start import problems_with_start, short_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShortRetraining(Unlearner):
-    """Train again on what is retained, from scratch or from a head start, for a share of the original's steps.
+    """Train again on what is retained, from scratch or from a warm start, for a share of the original's steps.
 
     The whole schedule is squeezed into them, warm-up and decay included: this is not the head of a long training.
     No weight was ever touched by the forgotten, so nothing of them can be left, hidden or uncovered by healing; what
     is paid is accuracy. Whatever claims to be a cheap approximation should do better than this at its own price.
 
-    A head start is a model that saw none of the training samples: trained beforehand, once for all requests, on some
+    A warm start is a model that saw none of the training samples: trained beforehand, once for all requests, on some
     that were held back, or elsewhere. Where features must be learned it makes good for most of the steps that are
     missing (measured: `docs/unlearners.md`). What it was trained on is in the model from then on; whoever of these
     asks to be forgotten needs a new one.
 
     Args:
         share: of the gradient steps that retraining by the original recipe would take, 0 < share < 1.
-        start: the head start; None to begin from fresh weights.
-        learning_rate: its peak, as a share of the recipe's; by default 1 from fresh weights, ½ from a head start. Fewer
+        start: the warm start; None to begin from fresh weights.
+        learning_rate: its peak, as a share of the recipe's; by default 1 from fresh weights, ½ from a warm start. Fewer
             steps want less.
     """
 
@@ -51,11 +51,11 @@ class ShortRetraining(Unlearner):
 
     @property
     def brings(self) -> tuple[str, ...]:
-        """What the head start was trained on."""
+        """What the warm start was trained on."""
         return self.start.ids if self.start is not None else ()
 
     def problems_with(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> list[str]:
-        """A head start must be of the same network, and clean."""
+        """A warm start must be of the same network, and clean."""
         return problems_with_start(self.start, trained, forget)
 
     def _unlearn(

@@ -1,12 +1,12 @@
-"""What does a head start from the reserve give a short retraining, and what does it leave of the forgotten?
+"""What does a warm start from the reserve give a short retraining, and what does it leave of the forgotten?
 
-    python experiments/head_start.py [--case digits mnist cifar10 cifar10-features] [--seeds 5] [--out FOLDER]
+    python experiments/warm_start.py [--case digits mnist cifar10 cifar10-features] [--seeds 5] [--out FOLDER]
 
 For each seed a model is trained on a part of the data, and a share of it is held back. The 5 % of the training samples
 that the model is least sure of are asked for (`OutputAware`: gold does badly on them, so memory would show). Then
 `ShortRetraining` for 5 to 40 % of the steps: from fresh weights; the same on retained samples and all spares, which is
-what these are worth as training data; and from a head start, a model that was trained beforehand on the spares alone
-for as many steps as gold, at two rates. Beside gold stands one that was trained on the spares too: a head start has
+what these are worth as training data; and from a warm start, a model that was trained beforehand on the spares alone
+for as many steps as gold, at two rates. Beside gold stands one that was trained on the spares too: a warm start has
 seen more than gold. Larger data sets are cut; their files are looked for in the folder named by UNSCATHED_DATA. What a
 file of an earlier run with the same settings has is not done again.
 """
@@ -35,7 +35,7 @@ MOST, TEST = 8000, 4000
 ASKED = 0.05
 SHARES = (0.05, 0.1, 0.2, 0.4)
 RESERVES = (0.05, 0.1, 0.2)
-"""Of the samples, held back; the one in the middle has all ways, the others a head start at one rate."""
+"""Of the samples, held back; the one in the middle has all ways, the others a warm start at one rate."""
 RATES = (0.5, 0.25)
 
 
@@ -73,10 +73,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     arguments = parser.parse_args()
     for name in arguments.case:
-        case, place = Case.of(name), arguments.out / f"head-start-{name}.json"
+        case, place = Case.of(name), arguments.out / f"warm-start-{name}.json"
         known = provenance()
         record: dict[str, Any] = {
-            "command": f"python experiments/head_start.py --case {name} --seeds {arguments.seeds}",
+            "command": f"python experiments/warm_start.py --case {name} --seeds {arguments.seeds}",
             "samples": len(case.samples),
             "test": len(case.test),
             "recipe": case.recipe.to_json(),
@@ -115,10 +115,10 @@ def rows(case: Case, seed: int, reserve: float) -> Iterator[dict[str, Any]]:
     more = samples.without(forget) + spares
     yield row("gold, spares too", 1.0, fit(case.task, more, case.recipe, seed=seed), case.recipe.total_steps(len(more)))
     yield row("original", 1.0, original, original.history[0].steps)
-    yield row("head start", 0.0, start, whole)
-    ways: dict[str, dict[str, Any]] = {f"head start, rate {RATES[0]}": {"start": start, "learning_rate": RATES[0]}}
+    yield row("warm start", 0.0, start, whole)
+    ways: dict[str, dict[str, Any]] = {f"warm start, rate {RATES[0]}": {"start": start, "learning_rate": RATES[0]}}
     if reserve == RESERVES[1]:
-        ways |= {"fresh": {}, f"head start, rate {RATES[1]}": {"start": start, "learning_rate": RATES[1]}}
+        ways |= {"fresh": {}, f"warm start, rate {RATES[1]}": {"start": start, "learning_rate": RATES[1]}}
     for share in SHARES:
         for way, with_what in ways.items():
             short = ShortRetraining(share=share, **with_what).unlearn(original, samples, forget)
@@ -131,7 +131,7 @@ def rows(case: Case, seed: int, reserve: float) -> Iterator[dict[str, Any]]:
 def references(found: list[dict[str, Any]]) -> str:
     middle = [r for r in found if r["reserve"] == RESERVES[1]]
     parts = []
-    for way in ("gold", "gold, spares too", "original", "head start"):
+    for way in ("gold", "gold, spares too", "original", "warm start"):
         test, known = (spread([r[k] for r in middle if r["way"] == way]) for k in ("test", "forgotten"))
         parts.append(f"{way}: {test} on test, {known} on the forgotten")
     return f"{'; '.join(parts)}; gold {middle[0]['steps']} steps"

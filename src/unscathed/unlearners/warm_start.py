@@ -1,4 +1,4 @@
-"""Head start: a model that saw nothing of what may have to be forgotten, from which training anew is shorter."""
+"""Warm start: a model that saw nothing of what may have to be forgotten, from which training anew is shorter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from unscathed.samples import Samples
 from unscathed.training import Callback, Recipe, Trained, fit, tune
 
 RATE = 0.5
-"""Of the recipe's learning rate: a higher one destroys the features that a head start is for."""
+"""Of the recipe's learning rate: a higher one destroys the features that a warm start is for."""
 
 
 def train_from(
@@ -23,12 +23,12 @@ def train_from(
     callbacks: Sequence[Callback],
     what: str,
 ) -> Trained:
-    """A model that was trained on samples, from a head start or from fresh weights.
+    """A model that was trained on samples, from a warm start or from fresh weights.
 
-    It holds the samples, and what the head start was trained on.
+    It holds the samples, and what the warm start was trained on.
 
     Args:
-        start: the head start; None for fresh weights.
+        start: the warm start; None for fresh weights.
         trained: the model whose task, and whose device and precision, are taken.
         samples: what to train on.
         recipe: how.
@@ -39,7 +39,7 @@ def train_from(
     if start is None:
         return fit(trained.task, samples, recipe, seed=seed, callbacks=callbacks, what=what)
     own = replace(start, task=trained.task, recipe=recipe)
-    return tune(own, samples, recipe, seed=seed, kind="fitted", by="a head start", callbacks=callbacks, what=what)
+    return tune(own, samples, recipe, seed=seed, kind="fitted", by="a warm start", callbacks=callbacks, what=what)
 
 
 def short_recipe(recipe: Recipe, steps: int, start: Trained | None, learning_rate: float | None = None) -> Recipe:
@@ -48,8 +48,8 @@ def short_recipe(recipe: Recipe, steps: int, start: Trained | None, learning_rat
     Args:
         recipe: whose schedule is squeezed.
         steps: gradient steps.
-        start: the head start, if there is one.
-        learning_rate: its peak, as a share of the recipe's; None for 1, or `RATE` from a head start.
+        start: the warm start, if there is one.
+        learning_rate: its peak, as a share of the recipe's; None for 1, or `RATE` from a warm start.
     """
     usual = 1.0 if start is None else RATE
     rate = usual if learning_rate is None else learning_rate
@@ -57,10 +57,10 @@ def short_recipe(recipe: Recipe, steps: int, start: Trained | None, learning_rat
 
 
 def problems_with_start(start: Trained | None, trained: Trained, forget: Sequence[str]) -> list[str]:
-    """What keeps a model from being a head start, one sentence each; nothing where there is none.
+    """What keeps a model from being a warm start, one sentence each; nothing where there is none.
 
     Args:
-        start: the head start.
+        start: the warm start.
         trained: the model that is trained anew from it.
         forget: the ids to forget.
     """

@@ -8,7 +8,8 @@ by `ParameterAware`, the same for all seeds, so that margins can be compared ove
 each answer is healed: for 5 % of gold's steps on retained samples and twins, on retained samples alone (the control),
 on twins alone, watchfully, and for N/2 epochs; from collapse for 10 %, also by repair and by starting over. `Sisa`
 answers for an original of its own, in shards. `ShortRetraining`, which forgets exactly, is the peer that the others
-have to beat, and `Retrain`, another gold, shows what the targets of forgetting make of a model that they must not fail.
+have to beat, from fresh weights and from a warm start that was trained on the spares; and `Retrain`, another gold,
+shows what the targets of forgetting make of a model that they must not fail.
 Rows go to ``--json`` as they come, and models to ``--work``: stopped, it goes on where it was. Workers have a thread
 each. The data is looked for in the folder named by UNSCATHED_DATA. CIFAR-10 has a small network;
 `experiments/healing_cifar10.py` has features.
@@ -70,7 +71,7 @@ from unscathed.training import Shadows, fit_shadows
 from unscathed.training.checkpoint import RECORD, write_atomically
 from unscathed.training.seeds import derive
 
-UNLEARNERS: dict[str, Unlearner] = {
+METHODS: dict[str, Unlearner] = {
     "Fisher": Fisher(),
     "Influence": Influence(curvature="last-layer"),
     "GradientAscent": GradientAscent(),
@@ -82,6 +83,9 @@ UNLEARNERS: dict[str, Unlearner] = {
     "ShortRetraining": ShortRetraining(share=0.4),
     "Retrain": Retrain(),
 }
+WARM = {"ShortRetraining, warm, 10 %": 0.1, "ShortRetraining, warm, 20 %": 0.2}
+"""From a warm start, for a share of the steps. From collapse it is the same: it takes nothing from the model."""
+UNLEARNERS = (*METHODS, *WARM)
 SMALL = Recipe(epochs=8, batch_size=128, learning_rate=4e-3, augment=(Flip(), Shift(2)))
 SETUPS: dict[str, Callable[[Path | None], Setup]] = {
     "cifar10": lambda place: setup("cifar10", place, model="SmallNet", recipe=SMALL),
@@ -128,6 +132,7 @@ HEALINGS = {
 EXACT: dict[str, dict[str, Healing]] = {
     "ShortRetraining": {"retain+twins, 5 %": HEALINGS["retain+twins, 5 %"]},
     "Retrain": {},
+    **{name: {} for name in WARM},
 }
 """Where nothing can come back; steps are better spent on a longer retraining."""
 FROM_COLLAPSE = {
@@ -180,6 +185,15 @@ class Bench:
             return self.keep(f"sisa-{seed}", lambda: sisa.fit(self.task, self.samples, self.recipe, seed=seed))
         return self.keep(f"original-{seed}", lambda: fit(self.task, self.samples, self.recipe, seed=seed))
 
+    def start(self, seed: int) -> Trained:
+        recipe = self.recipe.lasting(steps=self.recipe.total_steps(len(self.samples)))
+        return self.keep(f"start-{seed}", lambda: fit(self.task, self.spares, recipe, seed=seed))
+
+    def unlearner(self, name: str, seed: int) -> Unlearner:
+        if name in WARM:
+            return ShortRetraining(share=WARM[name], start=self.start(seed))
+        return {**METHODS, **COLLAPSES}[name]
+
     def gold(self, request: str, seed: int) -> Trained:
         left = self.samples.without(self.requests[request])
         # Another seed than the original's: gold is not the original's twin.
@@ -212,10 +226,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--samples", type=int, default=8_000)
     parser.add_argument("--test", type=int, default=10_000, help="held-out samples, half of them to aim the attack at")
     parser.add_argument("--seeds", type=int, default=2, help="2 take a quarter of an hour; tables have 5")
-    parser.add_argument("--unlearners", nargs="+", choices=list(UNLEARNERS), default=list(UNLEARNERS))
+    parser.add_argument("--unlearners", nargs="+", choices=UNLEARNERS, default=UNLEARNERS)
     parser.add_argument("--workers", type=int, default=2, help="processes, with a thread each")
     parser.add_argument("--work", type=Path, help="where models are kept; without, they are not")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--keep", action="store_true", help="go on with the rows of an earlier commit, too")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 2:
         parser.error("--seeds must be at least 2, or there is nothing to compare margins over")
@@ -231,7 +246,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         record, started = begun(arguments, bench), time.perf_counter()
         with ProcessPoolExecutor(arguments.workers, get_context("spawn"), torch.set_num_threads, (1,)) as workers:
             _ = bench.requests  # made here, with the first original, before workers look for them
-            needed = [what for what in MADE_FIRST if what != "sisa" or "Sisa" in arguments.unlearners]
+            idle = {"sisa"} - {name.lower() for name in arguments.unlearners}
+            idle |= set() if set(WARM) & set(arguments.unlearners) else {"start"}
+            needed = [what for what in MADE_FIRST if what not in idle]
             first = [(what, seed) for seed in range(seeds) for what in needed if what != "shadows" or seed == 0]
             models = [workers.submit(prepare, place, what, seed) for what, seed in first]
             for made in as_completed(models):
@@ -270,9 +287,11 @@ def begun(arguments: argparse.Namespace, bench: Bench) -> dict[str, Any]:
     }
     if arguments.json and arguments.json.exists():
         earlier: dict[str, Any] = json.loads(arguments.json.read_text())
-        same = ("dataset", "samples", "spares", "test", "recipe", "commit")
+        same = ("dataset", "samples", "spares", "test", "recipe", *(() if arguments.keep else ("commit",)))
         if all(earlier[name] == record[name] for name in same):
-            return {**record, "rows": earlier["rows"], "minutes": earlier.get("minutes", 0)}
+            of_run = ("command", "commit", "processor")
+            continued = [*earlier.get("continued", []), {name: record[name] for name in of_run}]
+            return {**record, **earlier, "continued": continued}
     return record
 
 
@@ -283,7 +302,7 @@ def write(place: Path | None, record: dict[str, Any]) -> None:
 
 Place = tuple[str, int, int, Path]
 """What `Bench.opened` takes."""
-MADE_FIRST = ("original", "random", "adversary", "more random", "more adversary", "shadows", "sisa")
+MADE_FIRST = ("original", "random", "adversary", "more random", "more adversary", "shadows", "sisa", "start")
 
 
 def prepare(place: Place, what: str, seed: int) -> None:
@@ -292,14 +311,16 @@ def prepare(place: Place, what: str, seed: int) -> None:
     if what == "shadows":
         _ = bench.shadows  # once, for all seeds
     elif what in ("original", "sisa"):
-        bench.original(seed, UNLEARNERS["Sisa"] if what == "sisa" else None)
+        bench.original(seed, METHODS["Sisa"] if what == "sisa" else None)
+    elif what == "start":
+        bench.start(seed)
     elif what.startswith("more "):  # for the floor of KLOM
         bench.gold(what.removeprefix("more "), seed + MORE)
     else:
         bench.gold(what, seed)
 
 
-def cases(names: list[str]) -> list[tuple[str, str]]:
+def cases(names: Sequence[str]) -> list[tuple[str, str]]:
     """Requests and who answers them."""
     found = [(request, name) for request in ("random", "adversary") for name in names]
     return found + [("random", name) for name in COLLAPSES]
@@ -312,7 +333,7 @@ def done(rows: list[Row], seed: int, request: str, name: str) -> bool:
 def answer(place: Place, seed: int, request: str, name: str) -> list[Row]:
     """What one unlearner and each healing make of a request (in a worker)."""
     bench = Bench.opened(*place)
-    unlearner = {**UNLEARNERS, **COLLAPSES}[name]
+    unlearner = bench.unlearner(name, seed)
     original = bench.original(seed, unlearner)
     healings = FROM_COLLAPSE if name in COLLAPSES else EXACT.get(name, HEALINGS)
     return list(answers(bench, original, seed, request, name, unlearner, healings))

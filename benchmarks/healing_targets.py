@@ -32,6 +32,10 @@ def targets(record: dict[str, Any]) -> list[Row]:
         means = {c[:2]: statistics.fmean(d) for c, d in whole.items() if c[2] == healing}
         return at_least(f"healed minus gold, {healing}, points", least, means)
 
+    def trained_anew(name: str, least: float) -> Row:
+        means = {c[:2]: statistics.fmean(d) for c, d in whole.items() if c[1:] == (name, "none")}
+        return at_least(f"trained anew minus gold, {name.removeprefix('ShortRetraining, ')}, points", least, means)
+
     twins = {**gains("retain+twins, 5 %", "retain, 5 %"), **gains("retain+twins, 10 %", "retain, 10 %")}
     all_gains = [g for of in twins.values() for g in of]
     member = {
@@ -52,6 +56,13 @@ def targets(record: dict[str, Any]) -> list[Row]:
         utility("retain+twins, N/2", -0.1),
         utility(main[1], -1.0),
         utility("repair, 10 %", -1.0),
+        trained_anew("ShortRetraining, warm, 10 %", -1.0),
+        trained_anew("ShortRetraining, warm, 20 %", -0.5),
+        at_least(
+            "training anew for fewer steps: share of seeds with RMIA's AUC in gold's interval",
+            1.0,
+            {c[:2]: m for c, m in member.items() if c[1].startswith("ShortRetraining") and c[2] == "none"},
+        ),
         at_least(
             "share of seeds with RMIA's AUC in gold's interval", 1.0, {c: m for c, m in member.items() if c[2] in main}
         ),
@@ -104,9 +115,9 @@ def reach(values: list[float]) -> float:
 
 def table(found: list[Row]) -> str:
     """Target and figure side by side."""
-    lines = [f"{'':62}{'target':>8}{'worst':>9}{'met':>9}   where"]
+    lines = [f"{'':80}{'target':>8}{'worst':>9}{'met':>9}   where"]
     for row in found:
         bound = "" if row["bound"] is None else f"{row['bound']:g}"
         met = f"±{row['reach']:.3f}" if row["met"] is None else f"{row['met']}/{row['of']}"
-        lines.append(f"{row['target']:62}{bound:>8}{row['worst']:9.3f}{met:>9}   {', '.join(row.get('where', []))}")
+        lines.append(f"{row['target']:80}{bound:>8}{row['worst']:9.3f}{met:>9}   {', '.join(row.get('where', []))}")
     return "\n".join(lines)

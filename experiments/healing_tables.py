@@ -91,6 +91,7 @@ COLOURS = {
     "Saliency": "#999999",
     "Sisa": "#009e73",
     "ShortRetraining": "black",
+    "ShortRetraining, warm, 20 %": "#0b6623",
     "Retrain": "#b00020",
 }
 

@@ -108,7 +108,8 @@ class Steward:
         )
         leaked = inside.intersection(reserve.unspent.ids)
         problems.require(not leaked, f"{len(leaked)} unspent spares were trained on ({some(sorted(leaked))})")
-        starts = {*unlearner.brings, *(healer.brings if healer is not None else ())}.intersection(reserve.unspent.ids)
+        ways = (unlearner, healer, *((safer.unlearner, safer.healer) if safer is not None else ()))
+        starts = {i for way in ways if way is not None for i in way.brings}.intersection(reserve.unspent.ids)
         problems.require(
             not starts,
             f"{len(starts)} unspent spares are what a warm start was trained on ({some(sorted(starts))}), and would be "

@@ -32,9 +32,9 @@ class Typicality:
     """How typical twins are of the data, and what each should count in healing.
 
     Twins of hard samples are hard samples, and twins of one class are of one class: a model healed on them alone
-    learns that they are all there is. Twins are compared with the other unspent spares, which the model
-    never saw: among retained samples, whose features are memorised, all neighbours agree. Matching takes typical spares
-    first, so the fewer are left, the less typical they are themselves, and the less is noticed.
+    learns that they are all there is. Twins are compared with the other unspent spares, which the model never saw:
+    among retained samples, whose features are memorised, all neighbours agree. Matching takes typical spares first, so
+    the fewer are left, the less typical they are themselves, and the less is noticed.
 
     Args:
         weights: what each twin should count, float [n] in 0…1: the share of its nearest spares that are of its class

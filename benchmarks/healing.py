@@ -225,7 +225,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--dataset", default="mnist")
     parser.add_argument("--samples", type=int, default=8_000)
     parser.add_argument("--test", type=int, default=10_000, help="held-out samples, half of them to aim the attack at")
-    parser.add_argument("--seeds", type=int, default=2, help="2 take 11 minutes on two cores of an Intel Xeon; tables have 5")
+    parser.add_argument("--seeds", type=int, default=2, help="2 take 11 minutes on two cores; tables have 5")
     parser.add_argument("--unlearners", nargs="+", choices=UNLEARNERS, default=UNLEARNERS)
     parser.add_argument("--workers", type=int, default=2, help="processes, with a thread each")
     parser.add_argument("--work", type=Path, help="where models are kept; without, they are not")

@@ -71,6 +71,11 @@ def test_the_record_tells_what_was_never_seen(lab: Lab, digits: tuple[Samples, .
     assert prepared.drawn_from.ids == beside_gold.drawn_from.ids
     assert set(prepared.drawn_from.ids) == {*retain.ids, *spares.ids, *test.ids}
     assert set(beside_gold.unseen.ids) == set(spares.ids) - set(twins) | set(test.ids)
+    # What matching leaves of a reserve is no fair sample, once it took many.
+    replace(original, ids=(*retain.without(lab.ids).ids, *spares.ids[:30])).save(lab.folder / "often healed")
+    often = prepare(request(lab.folder / "often healed", lab, original=(lab.folder / "original",)))
+    assert often.unseen is not None
+    assert often.unseen.ids == test.ids
     # Also where nothing but the model's own record tells.
     alone = prepare(request(lab.folder / "healed", lab, gold=(lab.folder / "bare.safetensors",)))
     assert set(alone.trained_on.ids) == set(retain.ids) | set(twins)

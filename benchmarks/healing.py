@@ -246,8 +246,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         record, started = begun(arguments, bench), time.perf_counter()
         with ProcessPoolExecutor(arguments.workers, get_context("spawn"), torch.set_num_threads, (1,)) as workers:
             _ = bench.requests  # made here, with the first original, before workers look for them
-            idle = {"sisa"} - {name.lower() for name in arguments.unlearners}
-            idle |= set() if set(WARM) & set(arguments.unlearners) else {"start"}
+            uses = {"sisa": {"Sisa"}, "start": set(WARM)}
+            idle = {what for what, users in uses.items() if not users & set(arguments.unlearners)}
             needed = [what for what in MADE_FIRST if what not in idle]
             first = [(what, seed) for seed in range(seeds) for what in needed if what != "shadows" or seed == 0]
             models = [workers.submit(prepare, place, what, seed) for what, seed in first]

@@ -18,6 +18,8 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
+from short_retraining_figure import COLOURS as SOME_COLOURS
+
 Row = dict[str, Any]
 COLUMNS = ("none", "retain+twins, 5 %", "retain, 5 %", "twins, 5 %", "retain+twins, N/2", "watchful, 5 %")
 FROM_COLLAPSE = ("none", *(f"{how}, 10 %" for how in ("retain+twins", "retain", "twins", "repair", "start over")))
@@ -82,12 +84,8 @@ def cell(rows: list[Row], ratios: dict[tuple[str, ...], float], request: str, na
 MARKS = {"none": ("o", "none"), "retain+twins, 5 %": ("o", "full"), "watchful, 5 %": ("^", "full")}
 CALLED = {"none": "unlearned", "retain+twins, 5 %": "healed, 5 % of the steps", "watchful, 5 %": "healed watchfully"}
 COLOURS = {
-    "Fisher": "#d55e00",
-    "Influence": "#3a8fd0",
-    "GradientAscent": "#cc79a7",
-    "NegGradPlus": "#e69f00",
+    **SOME_COLOURS,
     "SelectiveDampening": "#8c6bb1",
-    "Scrub": "#56b4e9",
     "Saliency": "#999999",
     "Sisa": "#009e73",
     "ShortRetraining": "black",

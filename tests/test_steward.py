@@ -93,6 +93,13 @@ def test_samples_that_are_never_matched_may_be_given(original: Trained, digits: 
     assert f"the verdict rests on {len(unseen)} samples" in str(outcome.verdict)
     with pytest.raises(BadInputError, match=r"72 of unseen are training samples or spares \(.*\); leave them out"):
         Steward(original, digits[0], SpareSet(digits[1]), unseen=unseen, **parts)
+    with pytest.raises(BadInputError, match="unseen has no samples"):
+        Steward(original, digits[0], SpareSet(spares), unseen=unseen.only([]), **parts)
+    # A healer that looks at held-out samples looks at these, where it has no others.
+    stopping = {**parts, "healer": Healer(until=Until(first=0.05, ceiling=0.1)), "test": None}
+    last = SpareSet(spares.only(spares.ids[:3]), shortfall="partial", across_classes=True)
+    outcome = Steward(original, digits[0], last, unseen=unseen, **stopping).forget(digits[0].ids[:20])
+    assert "rounds" in outcome.history[-1].details
 
 
 def test_requests_follow_each_other_and_twins_can_be_asked_for(steward: Steward, digits: Parts) -> None:

@@ -21,7 +21,7 @@ from unscathed.unlearners import Retrain, Unlearner
 
 NOTHING_UNSEEN = (
     "it would spend the last spares of the forgotten samples' classes, and nothing unseen would be left to compare "
-    "them with; hold back a larger reserve, or give test=…"
+    "them with; hold back a larger reserve, or give test=… or unseen=…"
 )
 
 
@@ -118,6 +118,7 @@ class Steward:
         for part in (reserve.spares, test, unseen):
             if part is not None:
                 problems.extend(trained.task.problems_with(part))
+        problems.require(unseen is None or len(unseen) > 0, "unseen has no samples; leave it out, or give some")
         known = set() if unseen is None else (inside | set(reserve.spares.ids)).intersection(unseen.ids)
         problems.require(
             not known, f"{len(known)} of unseen are training samples or spares ({some(sorted(known))}); leave them out"
@@ -198,9 +199,10 @@ class Steward:
         twins = self._match(healer, forgotten, retain, withdrawn)
         copies = self._copies(forgotten, retain)
         left, spares = self._left_over(twins, withdrawn, healer)
-        held_out = self._first_comparable(forgotten, left, self.test)
+        held_out = self._first_comparable(forgotten, left, self.test, self.unseen)
         remaining = len(left) + len(spares if spares is not None else ())
         fair = is_fair(remaining, len(self.reserve.spares) - remaining)
+        # Once matching has taken the typical spares, others show better what was never seen.
         unseen = self._first_comparable(forgotten, self.unseen, left if fair else None, self.test, left)
         if unseen is None:
             raise BadInputError("cannot audit what would come of this request", [NOTHING_UNSEEN])

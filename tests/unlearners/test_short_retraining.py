@@ -113,7 +113,9 @@ def test_a_warm_start_of_another_network_is_refused(trained: Trained) -> None:
         ShortRetraining(start=other).unlearn(trained, blobs(), blobs().ids[:3])
 
 
-def test_rates_that_cannot_be() -> None:
+def test_rates_and_starts_that_cannot_be() -> None:
+    with pytest.raises(BadInputError, match=r"start='folder' is no trained model; give one that `fit` made"):
+        ShortRetraining(start="folder")  # type: ignore[arg-type]
     with pytest.raises(BadInputError, match="learning_rate=-1 must be a positive share"):
         ShortRetraining(learning_rate=-1)
 

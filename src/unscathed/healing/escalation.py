@@ -92,8 +92,7 @@ class Escalation(HealingMethod):
     @property
     def brings(self) -> tuple[str, ...]:
         """What warm starts of its rungs were trained on."""
-        starts = [rung.start for rung in self.rungs if isinstance(rung, StartOver) and rung.start is not None]
-        return tuple(dict.fromkeys(i for start in starts for i in start.ids))
+        return tuple(dict.fromkeys(i for rung in self.rungs for i in rung.brings))
 
     @property
     def needs_before(self) -> bool:

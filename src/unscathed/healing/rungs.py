@@ -24,7 +24,7 @@ from unscathed.training import Callback, Event, Trained, tune
 from unscathed.training.seeds import derive
 from unscathed.unlearners.layouts import flat
 from unscathed.unlearners.sisa import Sisa, join_members, member_of
-from unscathed.unlearners.warm_start import problems_with_start, short_recipe, train_from
+from unscathed.unlearners.warm_start import not_a_model, problems_with_start, short_recipe, train_from
 
 
 class Rung(ABC):
@@ -32,6 +32,11 @@ class Rung(ABC):
 
     clean: ClassVar[bool] = False
     """Whether it starts from where nothing was learned from the forgotten."""
+
+    @property
+    def brings(self) -> tuple[str, ...]:
+        """The ids of samples that it puts into the model though nobody gave them: a warm start's."""
+        return ()
 
     def missing(self, case: Case) -> str | None:
         """Why it cannot be tried, in words; None if it can."""
@@ -195,7 +200,13 @@ class StartOver(Rung):
     def __post_init__(self) -> None:
         problems = Problems("cannot use StartOver")
         problems.require(0 < self.share <= 1, f"share={self.share} must lie in 0 < share ≤ 1")
+        problems.extend(not_a_model(self.start))
         problems.raise_any()
+
+    @property
+    def brings(self) -> tuple[str, ...]:
+        """What the warm start was trained on."""
+        return () if self.start is None else self.start.ids
 
     def missing(self, case: Case) -> str | None:
         """Retained samples, or some of them (what was trained without the rest would be worse); or whole trainings."""

@@ -11,7 +11,7 @@ from unscathed.samples import Samples
 from unscathed.training import Callback, Trained
 from unscathed.unlearners.base import Unlearner
 from unscathed.unlearners.retrain import train_anew
-from unscathed.unlearners.warm_start import problems_with_start, short_recipe
+from unscathed.unlearners.warm_start import not_a_model, problems_with_start, short_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class ShortRetraining(Unlearner):
         problems.require(
             rate is None or (math.isfinite(rate) and rate > 0), f"learning_rate={rate} must be a positive share"
         )
+        problems.extend(not_a_model(self.start))
         problems.raise_any()
 
     @property

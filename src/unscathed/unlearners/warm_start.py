@@ -56,6 +56,15 @@ def short_recipe(recipe: Recipe, steps: int, start: Trained | None, learning_rat
     return replace(recipe.lasting(steps=steps), learning_rate=rate * recipe.learning_rate)
 
 
+def not_a_model(start: object) -> list[str]:
+    """What is wrong with what was given for a warm start, before any model is there to compare it with."""
+    if start is None or isinstance(start, Trained):
+        return []
+    return [
+        f"start={start!r} is no trained model; give one that `fit` made, or that `Trained.load` reads from a folder"
+    ]
+
+
 def problems_with_start(start: Trained | None, trained: Trained, forget: Sequence[str]) -> list[str]:
     """What keeps a model from being a warm start, one sentence each; nothing where there is none.
 

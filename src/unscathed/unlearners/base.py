@@ -13,7 +13,6 @@ from unscathed.problems import Problems, some
 from unscathed.samples import Samples, as_ids
 from unscathed.task import Task
 from unscathed.training import Callback, Recipe, Trained, fit
-from unscathed.training.machine import keeping_memory
 from unscathed.unlearners.budget import LITTLE, SPENT, WHAT_TO_DO, BudgetSpentError, left_of
 
 
@@ -84,8 +83,7 @@ class Unlearner(ABC):
         wanted = as_ids(forget)
         self.check(trained, samples, wanted)
         samples = _only_trained_on(trained, samples)
-        with keeping_memory():  # methods go through batches of one size, many times
-            return self._unlearn(trained, samples, wanted, trained.seed if seed is None else seed, callbacks)
+        return self._unlearn(trained, samples, wanted, trained.seed if seed is None else seed, callbacks)
 
     def check(self, trained: Trained, samples: Samples, forget: Sequence[str]) -> None:
         """Raise `BadInputError` unless `unlearn` could start; warn of what it would do that may not be meant."""
